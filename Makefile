@@ -1,0 +1,76 @@
+# Tillside. `make help` lists what can be made here.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# Tools that need no folder of their own, pinned.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.6.1
+
+TARGETS := linux/amd64 linux/386 linux/arm linux/arm64 windows/amd64 windows/386 windows/arm64
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z][a-zA-Z0-9_-]*:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## the programs, into bin/
+	$(GOBUILD) -o $(BIN)/ ./agent/cmd/tillside ./sync/cmd/tillside-central ./drivers/cmd/tillbench
+
+.PHONY: demo
+demo: build ## the main job: a centre, three tills with emulated devices, 2,025 real receipts, cut links and kills
+	CGO_ENABLED=0 go build -o $(BIN)/tilldemo ./agent/e2e/tilldemo
+	$(BIN)/tilldemo run --bin $(BIN)
+
+.PHONY: up
+up: build ## a centre and three tills with emulated devices, left running; prints the addresses
+	CGO_ENABLED=0 go build -o $(BIN)/tilldemo ./agent/e2e/tilldemo
+	$(BIN)/tilldemo up --bin $(BIN)
+
+.PHONY: test
+test: ## every check and every test; installs what they need when root
+	@bash .ci/deps race browser
+	@$(MAKE) --no-print-directory check
+	@bash .ci/skipped
+
+.PHONY: check
+check: format vet cross ## what CI runs: format, vet, static analysis, every platform, all tests with the race detector
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
+
+.PHONY: test-short
+test-short: ## the tests that take seconds
+	go test -short ./...
+
+.PHONY: e2e
+e2e: build ## whole-till stories and browser tests only
+	go test -count=1 ./agent/e2e/... ./agent/pages/...
+
+.PHONY: format
+format: ## no file that gofmt would change
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet and static analysis
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: cross
+cross: ## every platform that is promised, without cgo
+	@for t in $(TARGETS); do os=$${t%/*}; arch=$${t#*/}; \
+	  echo "build $$t"; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=6 go build -trimpath -ldflags '-s -w' -o $(BIN)/cross/$$os-$$arch/ ./agent/cmd/tillside ./sync/cmd/tillside-central ./drivers/cmd/tillbench || exit 1; done
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@bash .ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: bench
+bench: build ## the figures of the README as ratios against what stands beside them in the same run
+	@bash .ci/bench
+
+.PHONY: clean
+clean: ## what was built here
+	rm -rf $(BIN) dist out
