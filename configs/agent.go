@@ -1,0 +1,292 @@
+package configs
+
+import (
+	_ "embed"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AgentSample is the commented sample of the agent's settings.
+//
+//go:embed samples/till.toml
+var AgentSample []byte
+
+// Agent is every setting of `tillside`. Which store and till this is, the
+// keys and the rulebook come from the centre at enrolment and are no settings.
+type Agent struct {
+	// Version of this file's layout. Only 1 exists.
+	Version int `toml:"version"`
+	// Data is the folder of everything the agent keeps, absolute. Empty: the
+	// system's place (/var/lib/tillside, %ProgramData%\Tillside).
+	Data string `toml:"data"`
+	// Language of the cashier, the slips and the error messages: en, ru, pl.
+	Language string   `toml:"language"`
+	API      API      `toml:"api"`
+	Centre   Centre   `toml:"centre"`
+	Slip     Slip     `toml:"slip"`
+	Log      Log      `toml:"log"`
+	Health   Health   `toml:"health"`
+	Devices  []Device `toml:"devices"`
+}
+
+// API is the localhost interface for cash software and the pages.
+type API struct {
+	// Listen is a loopback address and port; port 0 takes a free one, which
+	// is then written to the file `address` in the data folder.
+	Listen string `toml:"listen"`
+	// Origins are further web origins that may call, besides the agent's own
+	// pages: a cash program which is itself a web page. Exact matches only.
+	Origins []string `toml:"origins"`
+	// Practice switches the practice till and its goods list: on, off.
+	Practice string `toml:"practice"`
+	// MaxBody is the size limit of a request in bytes.
+	MaxBody int `toml:"max_body"`
+}
+
+// Centre is how the agent reaches the centre. The address comes at enrolment.
+type Centre struct {
+	// Budget is how long a sale waits for the centre before the agent decides
+	// by the offline rule.
+	Budget Duration `toml:"budget"`
+	// URL replaces the sync address given at enrolment; empty keeps it.
+	URL string `toml:"url"`
+	// CAFile holds the certificates (PEM) of a private authority; empty: the
+	// system's.
+	CAFile string `toml:"ca_file"`
+}
+
+// Slip is what the loyalty slip looks like on the agent's own printer.
+type Slip struct {
+	// Header lines printed above the loyalty block, centred.
+	Header []string `toml:"header"`
+	// Patience is how long a slip waits for a printer that is not ready; then
+	// it is dropped and reported, so that no later customer gets it.
+	Patience Duration `toml:"patience"`
+}
+
+// Log is where the agent's story goes.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `toml:"level"`
+	// Format is text or json.
+	Format string `toml:"format"`
+	// File besides the console; rotated. Empty: none, the service manager
+	// keeps what the program says.
+	File string `toml:"file"`
+	// MaxMB and Keep bound the log files.
+	MaxMB int `toml:"max_mb"`
+	Keep  int `toml:"keep"`
+}
+
+// Health is when warnings are raised.
+type Health struct {
+	// LinkDown is how long the centre may be away before it is a warning.
+	LinkDown Duration `toml:"link_down"`
+	// QueueAge is how old the oldest unsent record may become.
+	QueueAge Duration `toml:"queue_age"`
+	// RulebookAge is how long no word of the rulebook's state may be had.
+	RulebookAge Duration `toml:"rulebook_age"`
+	// MinFreeMB is the free disk space under which spending stops.
+	MinFreeMB int `toml:"min_free_mb"`
+}
+
+// Device is one thing on a cable.
+type Device struct {
+	// Name for people and logs, unique: "counter scanner".
+	Name string `toml:"name"`
+	// Kind is scanner, printer or display.
+	Kind string `toml:"kind"`
+	// Model names a file of configs/devices; it brings driver, line settings,
+	// columns and code page.
+	Model string `toml:"model"`
+	// Driver is used when no model file fits.
+	Driver string `toml:"driver"`
+	// Port is a port name, a stable path, or tcp:host:port.
+	Port string `toml:"port"`
+	// Options override single values of the model, as the driver names them.
+	Options map[string]string `toml:"options"`
+}
+
+// Languages the agent speaks.
+var Languages = []string{"en", "ru", "pl"}
+
+// DefaultAgent returns the settings of an agent without a settings file.
+func DefaultAgent() Agent {
+	return Agent{
+		Version:  1,
+		Language: "en",
+		API:      API{Listen: "127.0.0.1:8750", Practice: "off", MaxBody: 2 << 20},
+		Centre:   Centre{Budget: Duration(800 * time.Millisecond)},
+		Slip:     Slip{Patience: Duration(30 * time.Second)},
+		Log:      Log{Level: "info", Format: "text", MaxMB: 10, Keep: 5},
+		Health: Health{
+			LinkDown: Duration(5 * time.Minute), QueueAge: Duration(15 * time.Minute),
+			RulebookAge: Duration(7 * 24 * time.Hour), MinFreeMB: 64,
+		},
+	}
+}
+
+// LoadAgent reads and checks a settings file. The error is ErrNoFile when
+// there is none, and Problems when something in it is wrong.
+func LoadAgent(file string) (*Agent, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAgent(file, data)
+}
+
+// ParseAgent reads and checks settings from memory; file names them in
+// problems.
+func ParseAgent(file string, data []byte) (*Agent, error) {
+	a := DefaultAgent()
+	d := decode(file, data, &a)
+	a.check(d.add)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// Check tells what is wrong with settings that were not read from a file.
+func (a *Agent) Check() error {
+	d := &decoder{}
+	a.check(d.add)
+	return d.err()
+}
+
+// check is the one list of rules; it is pure, and the centre runs the same
+// one before it pushes settings.
+func (a *Agent) check(bad func(field, found, remedy string)) {
+	if a.Version != 1 {
+		bad("version", fmt.Sprint(a.Version), "this program knows version 1")
+	}
+	if a.Data != "" && !absolute(a.Data) {
+		bad("data", show(a.Data), "want an absolute path: services run in another folder than you do")
+	}
+	oneOf(bad, "language", a.Language, Languages)
+	checkListen(bad, "api.listen", a.API.Listen)
+	oneOf(bad, "api.practice", a.API.Practice, []string{"on", "off"})
+	between(bad, "api.max_body", a.API.MaxBody, 64<<10, 16<<20)
+	for i, o := range a.API.Origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != o {
+			bad(fmt.Sprintf("api.origins[%d]", i), show(o), "want an exact origin such as \"http://localhost:3000\"")
+		}
+	}
+	if d := time.Duration(a.Centre.Budget); d < 50*time.Millisecond || d > 5*time.Second {
+		bad("centre.budget", d.String(), "want 50ms to 5s: a cashier waits this long")
+	}
+	if a.Centre.URL != "" {
+		if u, err := url.Parse(a.Centre.URL); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+			bad("centre.url", show(a.Centre.URL), "want wss://host/path (ws:// for a trial)")
+		}
+	}
+	if a.Centre.CAFile != "" && !absolute(a.Centre.CAFile) {
+		bad("centre.ca_file", show(a.Centre.CAFile), "want an absolute path")
+	}
+	if len(a.Slip.Header) > 8 {
+		bad("slip.header", fmt.Sprintf("%d lines", len(a.Slip.Header)), "at most 8 lines")
+	}
+	if d := time.Duration(a.Slip.Patience); d < 0 || d > 10*time.Minute {
+		bad("slip.patience", d.String(), "want 0s to 10m")
+	}
+	oneOf(bad, "log.level", a.Log.Level, []string{"debug", "info", "warn", "error"})
+	oneOf(bad, "log.format", a.Log.Format, []string{"text", "json"})
+	if a.Log.File != "" && !absolute(a.Log.File) {
+		bad("log.file", show(a.Log.File), "want an absolute path")
+	}
+	between(bad, "log.max_mb", a.Log.MaxMB, 1, 1000)
+	between(bad, "log.keep", a.Log.Keep, 1, 100)
+	for _, t := range []struct {
+		field string
+		d     Duration
+	}{{"health.link_down", a.Health.LinkDown}, {"health.queue_age", a.Health.QueueAge}, {"health.rulebook_age", a.Health.RulebookAge}} {
+		if t.d <= 0 {
+			bad(t.field, t.d.String(), "want more than 0s")
+		}
+	}
+	between(bad, "health.min_free_mb", a.Health.MinFreeMB, 0, 1<<20)
+	a.checkDevices(bad)
+}
+
+// DeviceKinds are the kinds a device may have.
+var DeviceKinds = []string{"scanner", "printer", "display"}
+
+func (a *Agent) checkDevices(bad func(field, found, remedy string)) {
+	names, ports := map[string]int{}, map[string]int{}
+	kinds := map[string]int{}
+	for i, dev := range a.Devices {
+		at := fmt.Sprintf("devices[%d]", i)
+		if dev.Name == "" {
+			bad(at+".name", "", "give the device a name people know it by")
+		} else if k, ok := names[dev.Name]; ok {
+			bad(at+".name", show(dev.Name), fmt.Sprintf("devices[%d] has this name already", k))
+		}
+		names[dev.Name] = i
+		oneOf(bad, at+".kind", dev.Kind, DeviceKinds)
+		if dev.Model == "" && dev.Driver == "" {
+			bad(at+".model", "", "name a model (tillside devices models) or a driver")
+		}
+		if dev.Model != "" && dev.Driver != "" {
+			bad(at+".driver", show(dev.Driver), "the model names its driver; give one of the two")
+		}
+		if dev.Port == "" {
+			bad(at+".port", "", "want a port: \"COM3\", \"/dev/serial/by-id/…\", \"tcp:192.168.1.20:9100\"")
+		} else if k, ok := ports[dev.Port]; ok {
+			bad(at+".port", show(dev.Port), fmt.Sprintf("devices[%d] is on this port already", k))
+		}
+		ports[dev.Port] = i
+		kinds[dev.Kind]++
+		if dev.Kind != "scanner" && kinds[dev.Kind] == 2 {
+			bad(at+".kind", show(dev.Kind), "one "+dev.Kind+" per till")
+		}
+	}
+}
+
+// Printer returns the first device of a kind, or nil.
+func (a *Agent) Printer() *Device {
+	for i := range a.Devices {
+		if a.Devices[i].Kind == "printer" {
+			return &a.Devices[i]
+		}
+	}
+	return nil
+}
+
+// absolute knows both systems' absolute paths, because the centre checks
+// settings of tills that run another system than its own.
+func absolute(p string) bool {
+	return filepath.IsAbs(p) || strings.HasPrefix(p, "/") ||
+		len(p) > 2 && p[1] == ':' && (p[2] == '\\' || p[2] == '/') || strings.HasPrefix(p, `\\`)
+}
+
+func oneOf(bad func(field, found, remedy string), field, v string, want []string) {
+	if !slices.Contains(want, v) {
+		bad(field, show(v), "want "+strings.Join(want[:len(want)-1], ", ")+" or "+want[len(want)-1])
+	}
+}
+
+func between(bad func(field, found, remedy string), field string, v, lo, hi int) {
+	if v < lo || v > hi {
+		bad(field, fmt.Sprint(v), fmt.Sprintf("want %d to %d", lo, hi))
+	}
+}
+
+// checkListen accepts loopback addresses only: the interface is for programs
+// on this machine.
+func checkListen(bad func(field, found, remedy string), field, v string) {
+	host, _, err := net.SplitHostPort(v)
+	if err != nil {
+		bad(field, show(v), "want address:port such as \"127.0.0.1:8750\"")
+		return
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		bad(field, show(v), "want a loopback address: 127.0.0.1, [::1] or localhost")
+	}
+}
