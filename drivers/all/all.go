@@ -1,0 +1,25 @@
+// Package all is the list of every driver and model in this build.
+package all
+
+import (
+	"github.com/tillside/tillside/configs/devices"
+	"github.com/tillside/tillside/drivers"
+)
+
+// Registry makes the full registry. The model files are part of the program
+// and tested, so a fault in them is a broken build: panic.
+func Registry() *drivers.Registry {
+	r := drivers.NewRegistry()
+	r.Add(list...)
+	models, err := devices.All()
+	if err == nil {
+		err = r.AddModels(models...)
+	}
+	if err != nil {
+		panic("drivers/all: " + err.Error())
+	}
+	return r
+}
+
+// list has one line for each driver.
+var list = []drivers.Driver{}
