@@ -1,0 +1,238 @@
+// Package boltfile opens bbolt files so that a power cut, a second process or
+// a flipped bit ends in a plain error, never in a crash loop.
+//
+// What can go wrong, and what is done about it:
+//
+//   - A file whose first pages were being written when the power went panics
+//     when it is opened again. So a new file is made under another name,
+//     filled, synced, closed, given its real name, and the folder is synced:
+//     the real name never stands for a half-made file.
+//   - bbolt does not sync the folder; a new name can be gone after a power
+//     cut. [Open] and [SetAside] sync it.
+//   - Waiting for the lock of another process has no end by default. Here it
+//     has, and the error is [ErrLocked].
+//   - Damage shows as a panic or a memory fault. [Open], [Check] and [Guard]
+//     turn both into [ErrDamaged].
+//
+// A damaged file is moved aside whole with [SetAside], never deleted.
+package boltfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+var (
+	// ErrLocked is returned when another process has the file open.
+	ErrLocked = errors.New("another process has the file open")
+	// ErrDamaged is returned when the file cannot be what bbolt wrote.
+	ErrDamaged = errors.New("the file is damaged")
+)
+
+// Options of [Open]. The zero value is right for a journal.
+type Options struct {
+	// LockTimeout is how long to wait for another process; 3 s when zero.
+	LockTimeout time.Duration
+	// MaxSize bounds the file in bytes; 0: unbounded.
+	MaxSize int
+	// Init fills a new file before it gets its name. It is not called for an
+	// existing file.
+	Init func(tx *bbolt.Tx) error
+	// OpenFile replaces os.OpenFile, for fault tests.
+	OpenFile func(string, int, os.FileMode) (*os.File, error)
+	// ReadOnly opens without writing; a missing file is an error.
+	ReadOnly bool
+}
+
+func (o Options) bolt() *bbolt.Options {
+	b := *bbolt.DefaultOptions
+	b.Timeout = o.LockTimeout
+	if b.Timeout <= 0 {
+		b.Timeout = 3 * time.Second
+	}
+	b.FreelistType = bbolt.FreelistMapType
+	b.MaxSize = o.MaxSize
+	b.OpenFile = o.OpenFile
+	b.ReadOnly = o.ReadOnly
+	return &b
+}
+
+// Open opens the file at path, making it first when there is none. File
+// rights are 0600, folder rights are the caller's business.
+func Open(path string, o Options) (*bbolt.DB, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+		if err := create(path, o); err != nil {
+			return nil, fmt.Errorf("create %s: %w", filepath.Base(path), err)
+		}
+	} else if err != nil {
+		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), err)
+	}
+	var db *bbolt.DB
+	err := Guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, o.bolt())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), typed(err))
+	}
+	return db, nil
+}
+
+func typed(err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+const newSuffix = ".new-"
+
+func create(path string, o Options) error {
+	removeStale(path)
+	tmp := path + newSuffix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	defer os.Remove(tmp)
+	db, err := bbolt.Open(tmp, 0o600, o.bolt())
+	if err != nil {
+		return typed(err)
+	}
+	if o.Init != nil {
+		err = db.Update(o.Init)
+	}
+	if err == nil {
+		err = db.Sync()
+	}
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	// A link does not replace a file that another process made meanwhile;
+	// where the file system has no links, rename must do.
+	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		if err := Rename(tmp, path); err != nil {
+			return err
+		}
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// removeStale clears what power cuts left of earlier creations. Young files
+// may belong to a process that is at it right now.
+func removeStale(path string) {
+	old, _ := filepath.Glob(escapeGlob(path) + newSuffix + "*")
+	for _, f := range old {
+		if st, err := os.Stat(f); err == nil && time.Since(st.ModTime()).Abs() > time.Hour {
+			os.Remove(f)
+		}
+	}
+}
+
+func escapeGlob(s string) string {
+	if runtime.GOOS == "windows" { // no escaping there, and none of these in paths we use
+		return s
+	}
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// Guard calls f and turns a panic or a memory fault in it into ErrDamaged:
+// that is how bbolt shows a page that cannot be.
+func Guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// Check walks every page of the file at path and reports what cannot be. It
+// opens the file read-only; nobody else may have it open for writing. A very
+// damaged file can still end the process (a stack that never ends), so a
+// service runs Check in a child process first.
+func Check(path string) error {
+	db, err := Open(path, Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	err = Guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			var first error
+			for e := range tx.Check() {
+				if first == nil {
+					first = fmt.Errorf("%w: %w", ErrDamaged, e)
+				}
+			}
+			return first
+		})
+	})
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// SetAside gives a damaged file another name in the same folder and returns
+// it. Nothing is lost; the next Open starts with a new file.
+func SetAside(path string, now time.Time) (string, error) {
+	to := path + ".damaged-" + now.UTC().Format("20060102T150405")
+	for i := 1; ; i++ {
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		to = path + ".damaged-" + now.UTC().Format("20060102T150405") + "-" + strconv.Itoa(i)
+	}
+	if err := Rename(path, to); err != nil {
+		return "", fmt.Errorf("set aside %s: %w", filepath.Base(path), err)
+	}
+	return to, SyncDir(filepath.Dir(path))
+}
+
+// Rename is os.Rename that gives a virus scanner time to let go of the file
+// (Windows): up to about two seconds.
+func Rename(from, to string) error {
+	var err error
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		if err = os.Rename(from, to); err == nil || runtime.GOOS != "windows" || wait > time.Second {
+			return err
+		}
+		time.Sleep(wait)
+	}
+}
+
+// SyncDir makes the names in a folder durable. Windows does that by itself
+// and has no call for it.
+func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	err = d.Sync()
+	if e := d.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("sync folder: %w", err)
+	}
+	return nil
+}
