@@ -1,0 +1,346 @@
+/* The cashier's page: who the customer is, what the receipt gives and why,
+   and the choice of points. All state comes from the agent; the page holds
+   only what it was told last and draws it again whenever that changes. */
+(function () {
+  'use strict';
+
+  var T = window.Tillside, byId = T.byId;
+
+  var now = T.newState();
+  now.who = null;      // {member, known, mode}
+  now.receipt = null;  // {id, state, result, later}
+  now.choice = '';     // what was last chosen in this receipt: max, '' or a number
+  now.whynot = false;  // the reasons of what did not apply are shown
+  now.found = null;    // {key, blanks, good} or {text}: what became of the search
+  now.last = [];       // what happened last: {at, key, blanks}
+
+  /* ---- what happened last ---- */
+
+  function note(key, blanks, at) {
+    now.last.unshift({ at: at ? new Date(at) : new Date(), key: key, blanks: blanks || {} });
+    now.last.length = Math.min(now.last.length, 3);
+  }
+
+  var freshTimer = {};
+  function fresh(pane) {
+    var e = document.querySelector('.pane.' + pane);
+    e.className = 'pane ' + pane + ' fresh';
+    window.clearTimeout(freshTimer[pane]);
+    freshTimer[pane] = window.setTimeout(function () { e.className = 'pane ' + pane; }, 6000);
+  }
+
+  /* ---- events ---- */
+
+  function takeMember(e) {
+    if (!e.member) { leave(); return; }
+    var again = now.who && now.who.member.token === e.member.token;
+    if (!again && now.receipt && now.receipt.state !== 'open' && now.receipt.state !== 'held') { dropReceipt(); }
+    now.who = { member: e.member, known: e.known !== false, mode: e.mode || now.mode };
+    if (!again) {
+      note(now.who.known ? 'last.member' : 'last.unknown', { name: e.member.first_name || T.t('member.noname') }, e.at);
+      fresh('customer');
+    }
+  }
+
+  function takeReceipt(e) {
+    var before = now.receipt, same = before && before.id === e.receipt;
+    if (same && e.result === undefined) { e.result = before.result; }
+    if (!same && e.state === 'voided') { note('last.voided', { id: e.receipt }, e.at); return; }
+    if (before && !same) { now.choice = ''; now.whynot = false; byId('amount').value = ''; }
+    if (before && !same && before.state === 'captured' && !e.member && !(e.result && e.result.member)) { now.who = null; }
+    now.receipt = { id: e.receipt, state: e.state || 'open', result: e.result || null, later: !!e.to_be_credited };
+    if (e.spend !== undefined) { now.choice = e.spend; }
+    if (!same || before.state !== now.receipt.state) {
+      if (e.state === 'captured') { note('last.captured', { points: T.earned(e.result) }, e.at); }
+      else if (e.state === 'voided') { note('last.voided', { id: e.receipt }, e.at); }
+      else if (e.state === 'held') { note('last.held', {}, e.at); }
+      else if (!same) { note('last.receipt', { id: e.receipt }, e.at); }
+    }
+    fresh('receipt');
+  }
+
+  function take(e) {
+    var d = e.device, old = d && now.devices[d.name];
+    if (e.type === 'link' && now.mode && e.mode && e.mode !== now.mode) {
+      note(e.mode === 'online' ? 'last.online' : 'last.offline', {}, e.at);
+    }
+    if (e.type === 'device' && old && old.state !== d.state) {
+      note('last.device', { kind: d.kind, state: d.state, name: d.name, title: d.title, detail: d.detail }, e.at);
+    }
+    if (e.type === 'member') { takeMember(e); }
+    else if (e.type === 'receipt') { takeReceipt(e); }
+    else if (e.type === 'spend') { if (now.receipt && now.receipt.id === e.receipt) { now.choice = e.spend || ''; } }
+    else if (!T.takeState(now, e)) { return; }
+    draw();
+  }
+
+  function dropReceipt() {
+    now.receipt = null;
+    now.choice = '';
+    now.whynot = false;
+    byId('amount').value = '';
+  }
+
+  function leave() {
+    now.who = null;
+    now.found = null;
+    byId('number').value = '';
+    if (now.receipt && (now.receipt.state === 'captured' || now.receipt.state === 'voided')) { dropReceipt(); }
+  }
+
+  /* ---- drawing ---- */
+
+  function line(parent, cls, text) { parent.appendChild(T.el('div', cls, text)); }
+
+  function drawBalances(m) {
+    var box = T.clear(byId('balances')), list = m && m.balances || [], i;
+    for (i = 0; i < list.length; i++) {
+      var b = list[i], w = T.el('div', 'wallet'), big = T.el('div', 'big num');
+      if (list.length > 1 || b.name) { line(w, 'name', b.name || b.wallet); }
+      big.appendChild(document.createTextNode(T.number(b.active) + ' '));
+      big.appendChild(T.el('small', '', T.t('points.word', { n: b.active })));
+      w.appendChild(big);
+      if (b.as_of) { line(w, 'note', T.t('balance.asof', { time: T.when(b.as_of) })); }
+      if (!T.isZero(b.to_be_credited)) { line(w, 'note', T.t('balance.later', { points: T.points(b.to_be_credited) })); }
+      if (!T.isZero(b.pending)) { line(w, 'note', T.t('balance.pending', { points: T.points(b.pending) })); }
+      if (!T.isZero(b.expiring)) { line(w, 'note', T.t('balance.expiring', { points: T.points(b.expiring), day: T.day(b.expires_on) })); }
+      box.appendChild(w);
+    }
+  }
+
+  var cardTrouble = { blocked: '', lost: '', inactive: 'mild', unknown: 'mild' };
+
+  function drawCustomer() {
+    var m = now.who && now.who.member, known = now.who && now.who.known, s = m && m.card_status || '', i;
+    var head = T.t('wait.title');
+    if (m) { head = known ? m.greeting || T.t('greeting', { name: m.first_name || T.t('member.noname') }) : T.t('unknown.title'); }
+    T.put(byId('greeting'), head);
+
+    var st = T.clear(byId('standing'));
+    if (m && known && (m.tier_name || m.tier)) { st.appendChild(T.el('span', 'badge tier', m.tier_name || m.tier)); }
+    if (m && known && T.has('card.' + (s || 'active'))) {
+      st.appendChild(T.el('span', 'badge ' + (s === '' || s === 'active' ? 'good' : cardTrouble[s] === '' ? 'bad' : 'warn'), T.t('card.' + (s || 'active'))));
+    }
+    if (m && m.birthday) { st.appendChild(T.el('span', 'badge warn', T.t('birthday'))); }
+    if (!m) { st.appendChild(document.createTextNode(T.t('wait.text'))); }
+
+    var trouble = byId('trouble');
+    if (m && !known) { s = 'unknown'; }
+    T.show(trouble, !!m && cardTrouble.hasOwnProperty(s));
+    if (m && cardTrouble.hasOwnProperty(s)) {
+      trouble.className = 'trouble ' + cardTrouble[s];
+      T.put(trouble, T.t('trouble.' + s));
+    }
+    drawBalances(m && known ? m : null);
+    drawGoal();
+
+    var list = T.clear(byId('prompts')), p = m && m.prompts || [];
+    for (i = 0; i < p.length; i++) { list.appendChild(T.el('li', '', p[i])); }
+    T.put(byId('say'), m ? sayNow(m) : T.t('wait.say'));
+  }
+
+  /* One thing to say: after the sale the thanks, then what a rule of this
+     receipt wants said, then what the member's data suggest. */
+  function sayNow(m) {
+    var r = now.receipt, list = r && r.result && r.result.messages || [], i;
+    if (r && r.state === 'captured') {
+      var n = T.earned(r.result);
+      if (!T.isZero(n)) { return T.t(r.later ? 'say.thanks.later' : 'say.thanks', { points: T.points(n) }); }
+      return T.t('say.bye');
+    }
+    for (i = 0; i < list.length; i++) { if (list[i].to === 'cashier') { return list[i].text; } }
+    return m.say || (now.who.known ? '' : T.t('unknown.say'));
+  }
+
+  function drawGoal() {
+    var r = now.receipt && now.receipt.result, g = r && r.tier, text = '', i;
+    if (now.who && g && g.after && g.before !== g.after) {
+      text = T.t('goal.reached', { tier: g.after_name || g.after });
+    } else if (now.who && g && g.next && g.missing) {
+      var what = g.unit === 'money' ? T.money(g.missing, r.currency) : g.unit === 'visits' ? T.t('visits', { n: g.missing }) : T.points(g.missing);
+      text = T.t('goal.next', { missing: what, tier: g.next_name || g.next });
+    }
+    var stamps = now.who && r && r.stamps || [];
+    for (i = 0; i < stamps.length; i++) {
+      text += (text ? ' \u00b7 ' : '') + T.t('stamps', { card: stamps[i].name || stamps[i].card, held: stamps[i].held, goal: stamps[i].goal });
+    }
+    T.put(byId('goal'), text);
+  }
+
+  function drawWhy(r) {
+    var list = T.clear(byId('why')), reasons = T.clear(byId('reasons')), i, x;
+    T.show(byId('whynot'), !!r && now.whynot);
+    byId('whykey').setAttribute('aria-expanded', r && now.whynot ? 'true' : 'false');
+    byId('whykey').disabled = !r;
+    if (!r) { list.appendChild(T.el('li', 'plain', T.t('receipt.none'))); return; }
+    if (!T.whyList(list, r)) { list.appendChild(T.el('li', 'plain', T.t('receipt.nothing'))); }
+    var trace = r.trace || [], names = ruleNames(r), seen = {};
+    for (i = 0; i < trace.length; i++) {
+      x = trace[i];
+      if (x.fired || !x.rule || seen[x.rule + x.reason]) { continue; }
+      seen[x.rule + x.reason] = true;
+      reasons.appendChild(T.el('li', '', (names[x.rule] || x.rule) + ': ' + (x.text || T.reason(x.reason))));
+    }
+    if (!reasons.firstChild) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.none'))); }
+  }
+
+  function ruleNames(r) {
+    var n = {}, i, list = r.rules || [];
+    for (i = 0; i < list.length; i++) { if (list[i].name) { n[list[i].rule] = list[i].name; } }
+    return n;
+  }
+
+  function drawReceipt() {
+    var x = now.receipt, r = x && x.result, state = x && x.state || '';
+    T.put(byId('rtitle'), x ? T.t('receipt.title', { id: x.id }) : T.t('receipt.empty'));
+    T.put(byId('rstate'), x ? T.has('state.' + state) ? T.t('state.' + state) : state : '');
+    byId('rstate').className = 'badge' + (state === 'captured' ? ' good' : state === 'voided' ? ' bad' : state === 'held' ? ' warn' : '');
+    T.put(byId('earnlabel'), T.t(x && x.later ? 'sum.later' : state === 'captured' ? 'sum.earned' : 'sum.earns'));
+    T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), r.currency) : '\u2013');
+    T.put(byId('earned'), r ? '+' + T.number(T.earned(r)) : '\u2013');
+    T.put(byId('net'), r ? T.money(r.totals.net, r.currency) : '\u2013');
+    drawWhy(r);
+    drawSpend(x, r);
+  }
+
+  function drawSpend(x, r) {
+    var s = r && r.spend, may = s && !T.isZero(s.max_points) && (x.state === 'open');
+    var text;
+    if (!r) { text = T.t('spend.idle'); }
+    else if (x.state === 'captured' || x.state === 'held') {
+      text = s && !T.isZero(s.points) ? T.t(x.state === 'held' ? 'spend.held' : 'spend.done', { points: T.points(s.points), value: T.money(s.value, r.currency) }) : T.t('spend.notused');
+    } else if (x.state === 'voided') { text = T.t('spend.voided'); }
+    else if (may && !T.isZero(s.points)) {
+      text = T.t('spend.chosen', { points: T.points(s.points), value: T.money(s.value, r.currency) });
+    } else if (may) {
+      text = T.t('spend.upto', { points: T.points(s.max_points), value: T.money(s.max_value, r.currency) });
+    } else { text = T.t('spend.cannot', { reason: T.whySpend(now.who, s, now.mode) }); }
+    T.put(byId('spendtext'), text);
+    var chosen = may && !T.isZero(s.points);
+    byId('spendall').disabled = byId('spendsome').disabled = byId('amount').disabled = !may;
+    byId('spendnone').disabled = !may;
+    byId('spendall').setAttribute('aria-pressed', chosen && now.choice === 'max' ? 'true' : 'false');
+    byId('spendsome').setAttribute('aria-pressed', chosen && now.choice !== 'max' ? 'true' : 'false');
+    byId('spendnone').setAttribute('aria-pressed', may && !chosen ? 'true' : 'false');
+  }
+
+  function drawLast() {
+    var list = T.clear(byId('last')), i;
+    for (i = 0; i < now.last.length; i++) {
+      var n = now.last[i], li = T.el('li'), b = {}, k;
+      for (k in n.blanks) { if (n.blanks.hasOwnProperty(k)) { b[k] = n.blanks[k]; } }
+      if (n.key === 'last.captured') { b.points = T.points(b.points); }
+      if (n.key === 'last.device') { b.device = T.deviceKind(b); b.state = T.deviceWord(b).text; }
+      li.appendChild(T.el('time', '', T.clock(n.at)));
+      li.appendChild(document.createTextNode(T.t(n.key, b)));
+      list.appendChild(li);
+    }
+  }
+
+  function drawFound() {
+    var f = now.found, e = byId('found');
+    e.className = 'found' + (f && f.good ? ' good' : '');
+    T.put(e, f ? f.text || T.t(f.key, f.blanks) : '');
+  }
+
+  function draw() {
+    T.show(byId('work'), now.link !== 'denied');
+    T.show(byId('foot'), now.link !== 'denied');
+    T.drawBoard(now);
+    T.show(byId('other'), !!(now.status && now.status.practice));
+    drawCustomer();
+    drawReceipt();
+    drawFound();
+    drawLast();
+  }
+
+  /* ---- what the cashier does ---- */
+
+  var asking = 0;
+
+  function find(asPhone) {
+    var typed = byId('number').value.replace(/^\s+|\s+$/g, ''), mine = ++asking;
+    if (!typed) { now.found = { key: 'find.empty' }; drawFound(); byId('number').focus(); return; }
+    var body = asPhone || typed.charAt(0) === '+' ? { phone: typed } : { input: typed };
+    now.found = { key: 'find.asking', good: true };
+    drawFound();
+    T.call('POST', '/v1/identify', body, function (err, a) {
+      if (mine !== asking) { return; }
+      if (err) {
+        now.found = { text: err.message + (err.hint ? ' ' + err.hint : '') };
+        drawFound();
+        byId('number').select();
+        return;
+      }
+      takeMember({ member: a.member, known: a.known, mode: a.mode });
+      now.found = { key: a.known === false ? 'find.unknown' : 'find.done', good: a.known !== false, blanks: { name: a.member.first_name || T.t('member.noname') } };
+      byId('number').value = '';
+      draw();
+    });
+  }
+
+  function choose(spend) {
+    var r = now.receipt;
+    if (!r) { return; }
+    T.call('POST', '/v1/receipts/' + encodeURIComponent(r.id) + '/spend', { spend: spend }, function (err, a) {
+      if (err) {
+        T.put(byId('spendtext'), err.message + (err.hint ? ' ' + err.hint : ''));
+        return;
+      }
+      if (now.receipt && now.receipt.id === r.id) {
+        now.choice = spend;
+        if (a.result || a.totals) { now.receipt.result = a.result || a; }
+        note(spend === '' || spend === '0' ? 'last.spendnone' : 'last.spend', { points: T.points(now.receipt.result.spend ? now.receipt.result.spend.points : '0') });
+        draw();
+      }
+    });
+  }
+
+  function chooseTyped() {
+    var r = now.receipt && now.receipt.result, n = T.typed(byId('amount').value);
+    if (!r || !r.spend) { return; }
+    if (!n || T.isZero(n)) { T.put(byId('spendtext'), T.t('spend.type')); byId('amount').focus(); return; }
+    if (T.hundredths(n) > T.hundredths(r.spend.max_points)) {
+      T.put(byId('spendtext'), T.t('spend.toomuch', { points: T.points(r.spend.max_points) }));
+      byId('amount').focus();
+      byId('amount').select();
+      return;
+    }
+    choose(n);
+  }
+
+  byId('find').addEventListener('submit', function (e) { e.preventDefault(); find(false); });
+  byId('findphone').addEventListener('click', function () { find(true); });
+  byId('next').addEventListener('click', function () { leave(); dropReceipt(); draw(); byId('number').focus(); });
+  byId('spendall').addEventListener('click', function () { choose('max'); });
+  byId('spendnone').addEventListener('click', function () { byId('amount').value = ''; choose(''); });
+  byId('spendform').addEventListener('submit', function (e) { e.preventDefault(); chooseTyped(); });
+  byId('whykey').addEventListener('click', function () {
+    now.whynot = !now.whynot;
+    draw();
+    if (now.whynot) { byId('whynot').scrollIntoView(); }
+  });
+
+  T.keys({
+    F2: function () { byId('number').focus(); byId('number').select(); },
+    F3: function () { find(true); },
+    F4: T.press('spendall'),
+    F6: function () {
+      var a = byId('amount');
+      if (a.disabled) { return; }
+      if (document.activeElement === a && a.value) { chooseTyped(); } else { a.focus(); a.select(); }
+    },
+    F7: T.press('spendnone'),
+    F8: T.press('whykey'),
+    Escape: T.press('next')
+  });
+
+  /* ---- start ---- */
+
+  T.whenLanguage(draw);
+  T.start();
+
+  T.keepPosted(now, take, draw);
+  draw();
+  if (T.token) { byId('number').focus(); }
+})();
