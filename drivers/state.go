@@ -73,6 +73,10 @@ const (
 	WrongState    Code = "wrong_state"    // not now; a document or shift is in the way
 	BadSettings   Code = "bad_settings"   // settings are wrong
 	InternalFault Code = "internal_fault" // our own mistake
+	// Uncertain: the line failed in the middle of a command and the device
+	// cannot tell whether it was carried out. Never repeat it blindly: ask
+	// Documents.LastDocument, or let a person look at the paper.
+	Uncertain Code = "uncertain"
 )
 
 // Error makes a Code usable with errors.Is.
@@ -106,7 +110,7 @@ func (c Code) Severity() Severity {
 // changing the call or the settings.
 func (c Code) Passing() bool {
 	switch c {
-	case Refused, BadData, BadPassword, Unsupported, BadSettings, InternalFault, Closed,
+	case Refused, BadData, BadPassword, Unsupported, BadSettings, InternalFault, Closed, Uncertain,
 		MemoryFull, MemoryFault:
 		return false
 	}
@@ -187,6 +191,7 @@ var hints = map[Code]string{
 	BadPassword:    "check the operator password in the settings",
 	OtherInterface: "the device is busy with its other port; wait",
 	BadSettings:    "correct the settings",
+	Uncertain:      "look at the paper: the last command may or may not have been carried out",
 }
 
 // Hint says what a person can do, or "".
