@@ -108,6 +108,9 @@ type ClosedReceipt struct {
 	Shift      int
 	Change     int64
 	At         time.Time
+	// Loyalty is what became of the lines that PrintLoyalty kept; "" when
+	// there were none.
+	Loyalty Outcome
 }
 
 // Receipts sells through the fiscal memory. Calls come in this order:
@@ -146,6 +149,10 @@ type Document struct {
 	Kind   string
 	Number string
 	Total  int64 // minor units; -1 when the device does not tell
+	// Loyalty is what became of the lines that PrintLoyalty kept for this
+	// document; OutcomeKept while it is open, "" when there were none or
+	// another run of the program kept them.
+	Loyalty Outcome
 }
 
 // Documents tells what became of the last document: each protocol's own
@@ -180,7 +187,8 @@ type LoyaltyLine struct {
 
 // LoyaltyText prints loyalty lines inside the open fiscal receipt, or at its
 // foot, by the protocol's own means. Call it after the last Sell and before
-// CloseReceipt; drivers whose device wants the lines later keep them until then.
+// CloseReceipt; drivers whose device wants the lines later keep them until then
+// and answer OutcomeKept.
 type LoyaltyText interface {
 	PrintLoyalty(ctx context.Context, lines []LoyaltyLine) (Outcome, error)
 }

@@ -114,6 +114,10 @@ const (
 	// OutcomeUnknown: some, all or nothing is on paper. A person looks. If it
 	// is printed again it must be marked as a copy (Slip.CopyMark).
 	OutcomeUnknown Outcome = "unknown"
+	// OutcomeKept: only of LoyaltyText: the device takes these lines later, so
+	// the driver keeps them until the receipt is closed. ClosedReceipt.Loyalty
+	// and Document.Loyalty tell what became of them then.
+	OutcomeKept Outcome = "kept"
 )
 
 // Env is what the surroundings give to a device. The zero value works.
