@@ -69,9 +69,9 @@ type Device interface {
 // Reader gives what was scanned, swiped or held before it.
 type Reader interface {
 	Device
-	// Scans delivers each reading once. The channel is closed by Close. A
-	// reading that nobody takes for a second is dropped and logged: a card
-	// of five minutes ago must not greet the next customer.
+	// Scans delivers each reading once. The channel is closed by Close. When
+	// eight readings wait, further ones are dropped and logged; look at
+	// Scan.At: a card of five minutes ago must not greet the next customer.
 	Scans() <-chan Scan
 }
 
@@ -127,6 +127,10 @@ type Env struct {
 	// OnState is called at each change of State, in order, from the device's
 	// goroutine. It must return quickly and not call back into the device.
 	OnState func(State)
+	// OnOutcome is called when a slip that was reported with OutcomeUnknown is
+	// later known to have been printed (paper was loaded, the printer went on).
+	// The same rules hold as for OnState. Nil is fine.
+	OnOutcome func(slipID string, o Outcome)
 	// OpenLine opens lines; nil means line.Open. Tests pass a linetest pipe.
 	OpenLine line.OpenFunc
 	// Now is the clock; nil means time.Now.

@@ -29,7 +29,7 @@ type Driver struct {
 // Setting describes one option of a driver.
 type Setting struct {
 	Name string
-	// Type is "text", "number", "yesno" or "duration" ("1500ms").
+	// Type is "text", "number", "yesno", "duration" ("1500ms") or "list" (of texts).
 	Type    string
 	Default string
 	// Choices, when set, are the only values allowed.
@@ -88,6 +88,26 @@ func (o Options) Text(name string) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// List gives an option of the type "list": an array, or one text.
+func (o Options) List(name string) []string {
+	switch v := o[name].(type) {
+	case nil:
+		return nil
+	case []string:
+		return v
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, e := range v {
+			out = append(out, fmt.Sprint(e))
+		}
+		return out
+	}
+	if t := o.Text(name); t != "" {
+		return []string{t}
+	}
+	return nil
 }
 
 // Int gives a checked option as a number; 0 when not set.
@@ -274,6 +294,9 @@ func (r *Registry) Resolve(cfg Config) (Config, Driver, error) {
 			opts[s.Name] = s.Default
 		}
 		if opts.Has(s.Name) {
+			if s.Type == "list" {
+				continue
+			}
 			if err := s.check(opts.Text(s.Name)); err != nil {
 				errs = append(errs, fmt.Errorf("options.%s: %w", s.Name, err))
 			}

@@ -4,6 +4,9 @@ package all
 import (
 	"github.com/tillside/tillside/configs/devices"
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/barcode"
+	"github.com/tillside/tillside/drivers/escpos"
+	"github.com/tillside/tillside/drivers/pole"
 )
 
 // Registry makes the full registry. The model files are part of the program
@@ -22,4 +25,8 @@ func Registry() *drivers.Registry {
 }
 
 // list has one line for each driver.
-var list = []drivers.Driver{}
+var list = []drivers.Driver{
+	barcode.Driver,
+	escpos.Driver,
+	pole.Driver,
+}

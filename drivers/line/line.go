@@ -79,10 +79,10 @@ type Settings struct {
 	RTS string `toml:"rts,omitempty" json:"rts,omitempty"`
 	// Chunk is the most bytes in one write; 0 means what the wire carries in 50 ms.
 	Chunk int `toml:"chunk,omitempty" json:"chunk,omitempty"`
-	// Pace is a pause after each chunk, for devices with small buffers.
-	Pace time.Duration `toml:"pace,omitempty" json:"pace,omitempty"`
-	// Stall is how long a write may stand still before the port is wedged; 0 means 5 s.
-	Stall time.Duration `toml:"stall,omitempty" json:"stall,omitempty"`
+	// PaceMS is a pause after each chunk, for devices with small buffers.
+	PaceMS int `toml:"pace_ms,omitempty" json:"pace_ms,omitempty"` // milliseconds
+	// StallMS is how long a write may stand still before the port is wedged; 0 means 5 s.
+	StallMS int `toml:"stall_ms,omitempty" json:"stall_ms,omitempty"` // milliseconds
 	// ByteReads reads one byte at a time. Only for Wine.
 	ByteReads bool `toml:"byte_reads,omitempty" json:"byte_reads,omitempty"`
 }
@@ -96,8 +96,8 @@ func (s Settings) Fill(def Settings) Settings {
 	fill(&s.DTR, def.DTR)
 	fill(&s.RTS, def.RTS)
 	fill(&s.Chunk, def.Chunk)
-	fill(&s.Pace, def.Pace)
-	fill(&s.Stall, def.Stall)
+	fill(&s.PaceMS, def.PaceMS)
+	fill(&s.StallMS, def.StallMS)
 	s.ByteReads = s.ByteReads || def.ByteReads
 	return s
 }
@@ -134,8 +134,8 @@ func (s Settings) Check() error {
 			bad(f.n, strconv.Quote(f.v), "on or off")
 		}
 	}
-	if s.Chunk < 0 || s.Pace < 0 || s.Stall < 0 {
-		bad("chunk, pace, stall", "a negative value", "zero or more")
+	if s.Chunk < 0 || s.PaceMS < 0 || s.StallMS < 0 {
+		bad("chunk, pace_ms, stall_ms", "a negative value", "zero or more")
 	}
 	return errors.Join(errs...)
 }
@@ -165,11 +165,13 @@ func (s Settings) chunk() int {
 }
 
 func (s Settings) stall() time.Duration {
-	if s.Stall > 0 {
-		return s.Stall
+	if s.StallMS > 0 {
+		return time.Duration(s.StallMS) * time.Millisecond
 	}
 	return 5 * time.Second
 }
+
+func (s Settings) pace() time.Duration { return time.Duration(s.PaceMS) * time.Millisecond }
 
 // Kind of an address.
 type Kind string

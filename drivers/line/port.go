@@ -250,7 +250,7 @@ func (p *Port) Write(ctx context.Context, data []byte) (int, error) {
 		return 0, fmt.Errorf("write %s: %w", p.name, ctx.Err())
 	}
 	// The watchdog looks for movement: a slow line is not a wedged one.
-	stall := p.set.stall() + p.set.wire(p.set.chunk()) + p.set.Pace
+	stall := p.set.stall() + p.set.wire(p.set.chunk()) + p.set.pace()
 	watch := time.NewTicker(min(stall/4, 250*time.Millisecond))
 	defer watch.Stop()
 	var seen int64 = -1
@@ -270,7 +270,7 @@ func (p *Port) Write(ctx context.Context, data []byte) (int, error) {
 			// Stop after the chunk under way; give that one a moment.
 			job.stop.Store(true)
 			ended = nil
-			stall = min(stall, 250*time.Millisecond+2*p.set.wire(p.set.chunk())+p.set.Pace)
+			stall = min(stall, 250*time.Millisecond+2*p.set.wire(p.set.chunk())+p.set.pace())
 		case <-watch.C:
 			if w := job.written.Load(); w != seen {
 				seen, moved = w, time.Now()
@@ -318,10 +318,10 @@ func (p *Port) writeChunks(job *writeJob) error {
 			p.fail(err)
 			return err
 		}
-		if p.set.Pace > 0 && len(rest) > 0 {
+		if p.set.PaceMS > 0 && len(rest) > 0 {
 			select {
 			case <-p.dead:
-			case <-time.After(p.set.Pace):
+			case <-time.After(p.set.pace()):
 			}
 		}
 	}
