@@ -31,13 +31,13 @@ var (
 	cmdKanjiOff  = []byte{fs, '.'}
 	cmdStatusR   = []byte{gs, 'r', 1}
 	cmdModelID   = []byte{gs, 'I', 1}
-	cmdRecover   = []byte{dle, enq, 2}                                             // clear buffers, go on
-	cmdClear     = []byte{dle, 0x14, 8, 1, 3, 0x14, 1, 6, 2, 8}                    // real-time clear of buffers
-	cmdASB       = []byte{gs, 'a', 0x0F}                                           // drawer, on-line, error, roll
-	cmdASBOff    = []byte{gs, 'a', 0}                                              //
-	cmdQRModel   = []byte{gs, '(', 'k', 4, 0, 0x31, 0x41, 0x32, 0}                 // model 2
-	cmdQRPrint   = []byte{gs, '(', 'k', 3, 0, 0x31, 0x51, 0x30}                    //
-	qrLevels     = map[byte]byte{'L': 0x30, 'M': 0x31, 'Q': 0x32, 'H': 0x33}       //
+	cmdRecover   = []byte{dle, enq, 2}                                       // clear buffers, go on
+	cmdClear     = []byte{dle, 0x14, 8, 1, 3, 0x14, 1, 6, 2, 8}              // real-time clear of buffers
+	cmdASB       = []byte{gs, 'a', 0x0F}                                     // drawer, on-line, error, roll
+	cmdASBOff    = []byte{gs, 'a', 0}                                        //
+	cmdQRModel   = []byte{gs, '(', 'k', 4, 0, 0x31, 0x41, 0x32, 0}           // model 2
+	cmdQRPrint   = []byte{gs, '(', 'k', 3, 0, 0x31, 0x51, 0x30}              //
+	qrLevels     = map[byte]byte{'L': 0x30, 'M': 0x31, 'Q': 0x32, 'H': 0x33} //
 	barcodeForm  = map[drivers.Symbology]byte{drivers.UPCA: 0, drivers.UPCE: 1, drivers.EAN13: 2, drivers.EAN8: 3, drivers.Code39: 4, drivers.ITF: 5, drivers.Codabar: 6, drivers.Code93: 7, drivers.Code128: 8, drivers.GS1128: 9}
 	alignNumbers = map[drivers.Align]byte{drivers.Left: 0, drivers.Centre: 1, drivers.Right: 2}
 )

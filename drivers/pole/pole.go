@@ -102,8 +102,7 @@ func (d *Display) start(ctx context.Context, p *line.Port) error {
 	return d.put(ctx, p)
 }
 
-// Show puts two lines on the display. While the display is away it fails, and
-// the text is shown if the display comes back within ten seconds.
+// Show puts two lines on the display. It fails while the display is away.
 func (d *Display) Show(ctx context.Context, top, bottom string) error {
 	return d.Do(ctx, "show text", func(ctx context.Context, p *line.Port) error {
 		d.lines, d.at, d.shift = [2]string{top, bottom}, d.env.Time(), 0
