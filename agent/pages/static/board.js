@@ -38,9 +38,18 @@
     return false;
   };
 
+  /* The drivers' words for a device that works, and for one that works but
+     wants somebody to look soon. All others mean it does not work. */
+  var good = ' ok drawer_open receipt_open receipt_closed ';
+  var soon = ' unknown opening busy other_interface paper_near clock memory_near not_fiscal shift_closed ';
+
   T.deviceWord = function (d) {
-    var ok = d.state === 'ok' || d.state === 'ready', key = 'device.state.' + (ok ? 'ok' : d.state);
-    return { ok: ok, text: T.has(key) ? T.t(key) : d.title || d.detail || String(d.state || '').replace(/_/g, ' ') };
+    var state = d.state === 'ready' ? 'ok' : String(d.state || 'unknown'), key = 'device.state.' + state;
+    return {
+      ok: good.indexOf(' ' + state + ' ') >= 0,
+      cls: good.indexOf(' ' + state + ' ') >= 0 ? 'ok' : soon.indexOf(' ' + state + ' ') >= 0 ? 'warn' : 'bad',
+      text: T.has(key) ? T.t(key) : d.title || d.detail || state.replace(/_/g, ' ')
+    };
   };
 
   T.deviceKind = function (d) { return T.has('device.' + d.kind) ? T.t('device.' + d.kind) : d.name; };
@@ -69,7 +78,7 @@
     for (i = 0; i < names.length; i++) {
       d = now.devices[names[i]];
       w = T.deviceWord(d);
-      chip(list, w.ok ? 'ok' : 'bad', T.deviceKind(d), w.ok ? '\u2713' : '!', w.text, d.name + (d.detail ? ': ' + d.detail : ''));
+      chip(list, w.cls, T.deviceKind(d), w.ok ? '\u2713' : '!', w.text, d.name + (d.detail ? ': ' + d.detail : '') + (d.hint ? ' \u2013 ' + d.hint : ''));
     }
   }
 
@@ -80,7 +89,7 @@
     if (now.link === 'down') { return ['bad', T.t('strip.noagent')]; }
     for (i = 0; i < names.length; i++) {
       d = now.devices[names[i]];
-      if (!T.deviceWord(d).ok) { broken.push(T.t('strip.device', { device: T.deviceKind(d), state: T.deviceWord(d).text })); }
+      if (T.deviceWord(d).cls === 'bad') { broken.push(T.t('strip.device', { device: T.deviceKind(d), state: T.deviceWord(d).text })); }
     }
     if (now.mode === 'offline') { return ['warn', T.t('strip.offline')]; }
     if (broken.length) { return ['warn', broken.join(' ')]; }

@@ -95,7 +95,7 @@
   function drawBalances(m) {
     var box = T.clear(byId('balances')), list = m && m.balances || [], i;
     for (i = 0; i < list.length; i++) {
-      var b = list[i], w = T.el('div', 'wallet'), big = T.el('div', 'big num');
+      var b = list[i], w = T.el('div', 'wallet'), big = T.el('div', 'big num' + (String(b.active).length > 10 ? ' long' : ''));
       if (list.length > 1 || b.name) { line(w, 'name', b.name || b.wallet); }
       big.appendChild(document.createTextNode(T.number(b.active) + ' '));
       big.appendChild(T.el('small', '', T.t('points.word', { n: b.active })));
@@ -115,6 +115,7 @@
     var head = T.t('wait.title');
     if (m) { head = known ? m.greeting || T.t('greeting', { name: m.first_name || T.t('member.noname') }) : T.t('unknown.title'); }
     T.put(byId('greeting'), head);
+    byId('greeting').className = head.length > 30 ? 'long' : '';
 
     var st = T.clear(byId('standing'));
     if (m && known && (m.tier_name || m.tier)) { st.appendChild(T.el('span', 'badge tier', m.tier_name || m.tier)); }
@@ -136,7 +137,9 @@
 
     var list = T.clear(byId('prompts')), p = m && m.prompts || [];
     for (i = 0; i < p.length; i++) { list.appendChild(T.el('li', '', p[i])); }
-    T.put(byId('say'), m ? sayNow(m) : T.t('wait.say'));
+    var words = m ? sayNow(m) : T.t('wait.say');
+    T.put(byId('say'), words);
+    byId('say').className = words.length > 75 ? 'long' : '';
   }
 
   /* One thing to say: after the sale the thanks, then what a rule of this

@@ -254,7 +254,7 @@
     for (i = 0; now.goods && i < now.goods.length; i++) {
       g = now.goods[i];
       if (wish && String(g.name).toLowerCase().indexOf(wish) < 0 && String(g.sku).toLowerCase().indexOf(wish) < 0) { continue; }
-      b = T.el('button', 'good');
+      b = T.el('button', 'ware');
       b.type = 'button';
       b.setAttribute('data-sku', g.sku);
       b.tabIndex = any ? -1 : 0;
@@ -303,7 +303,7 @@
       if (!list.contains(document.activeElement)) { byId('article').focus(); }
     }
     T.clear(byId('why'));
-    if (sale.result) { T.whyList(byId('why'), sale.result); }
+    if (sale.result && !T.whyList(byId('why'), sale.result)) { byId('why').appendChild(T.el('li', 'plain', T.t('receipt.nothing'))); }
   }
 
   function drawWho() {
