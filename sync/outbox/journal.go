@@ -23,7 +23,8 @@ var (
 	keyCurrent = []byte("current") // in bucketOutbox: name of the journal in use
 	keyHead    = []byte("head")
 	keyAcked   = []byte("acked")
-	keyPruned  = []byte("pruned") // last record removed
+	keyPruned  = []byte("pruned")  // last record removed
+	keySession = []byte("session") // number of the last SESSION record, big-endian
 )
 
 func (id Identity) bucket() []byte { return fmt.Appendf(nil, "%s/%08x", id.Device, id.Epoch) }

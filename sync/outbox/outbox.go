@@ -140,6 +140,15 @@ func (b *Box) Append(tx *bbolt.Tx, e Entry) (Appended, error) {
 	if err := j.put(next, rec); err != nil {
 		return Appended{}, fmt.Errorf("append %s: %w", e.Type, err)
 	}
+	if e.Type == wire.TypeSession {
+		var st wire.SessionStart
+		if err := json.Unmarshal(payload, &st); err != nil {
+			return Appended{}, fmt.Errorf("append %s: payload: %w", e.Type, err)
+		}
+		if err := j.meta.Put(keySession, key(st.No)); err != nil {
+			return Appended{}, fmt.Errorf("append %s: %w", e.Type, err)
+		}
+	}
 	tx.OnCommit(func() { b.committed() })
 	return Appended{Head: next, ID: id}, nil
 }
@@ -172,6 +181,23 @@ func (b *Box) Acked() (wire.Head, error) {
 	var h wire.Head
 	err := b.view(func(j journal) (err error) { h, err = j.get(keyAcked); return err })
 	return h, err
+}
+
+// LastSession is the number of the last SESSION record of this epoch; 0: none.
+func (b *Box) LastSession() (uint64, error) {
+	var no uint64
+	err := b.view(func(j journal) error {
+		v := j.meta.Get(keySession)
+		if v == nil {
+			return nil
+		}
+		if len(v) != 8 {
+			return fmt.Errorf("%w: session number", ErrDamaged)
+		}
+		no = binary.BigEndian.Uint64(v)
+		return nil
+	})
+	return no, err
 }
 
 // HashAt is the hash of the record at seq. The zero seq has the zero hash.

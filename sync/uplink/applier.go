@@ -27,10 +27,6 @@ type Applier interface {
 	// of the session counts before that.
 	Session(ctx context.Context, s wire.SessionStart) error
 
-	// LastSession is the number of the last SESSION record of this epoch, 0
-	// for none.
-	LastSession(ctx context.Context) (uint64, error)
-
 	// Forked says that the centre's copy and this journal differ: spending
 	// must stop until the device is enrolled again. It must be remembered
 	// over a restart. It may be called more than once.

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
@@ -26,8 +27,8 @@ type Config struct {
 	Boot   string       // id of this run of the machine
 	Bundle func() int64 // rulebook in force
 
-	TLS    *tls.Config // for wss
-	Dial   func(network, addr string) (net.Conn, error)
+	TLS    *tls.Config                                                       // for wss
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer when nil
 	Log    *slog.Logger
 	Timing Timing
 

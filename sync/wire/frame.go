@@ -202,6 +202,20 @@ type Evidence struct {
 	End     bool     `json:"end,omitempty"`
 }
 
+// Subprotocol is the websocket subprotocol of a session.
+const Subprotocol = "tillside.sync"
+
+// ByeFork is the reason of a till that found its journal and the centre's to
+// differ.
+const ByeFork = "fork"
+
+// Reasons of a FEEDNACK.
+const (
+	FeedUnknown   = "unknown_lane" // the centre does not feed it again in this session
+	FeedElsewhere = "cursor"       // the FEED did not start at the till's cursor
+	FeedFailed    = "failed"       // the till could not store it; again after a while
+)
+
 // Bye says that the sender closes on purpose.
 type Bye struct {
 	Reason string `json:"reason,omitempty"`

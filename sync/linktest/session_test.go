@@ -1,0 +1,165 @@
+package linktest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/tillside/tillside/sync/hub"
+	"github.com/tillside/tillside/sync/hub/hubtest"
+	"github.com/tillside/tillside/sync/uplink"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// agree checks that the centre has the till's journal, byte for byte, each
+// record applied once, and that the sums are those the till told.
+func agree(t testing.TB, c *centre, tl *till) {
+	t.Helper()
+	if err := tl.Box.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	stored := c.store.Stored(tl.id.Device, tl.id.Epoch)
+	n := 0
+	err := tl.Box.Each(func(seq uint64, rec []byte) error {
+		n++
+		if int(seq) > len(stored) || string(stored[seq-1]) != string(rec) {
+			t.Errorf("record %d differs at the centre", seq)
+		}
+		if k := c.store.Applied(tl.id.Device, tl.id.Epoch, seq); k != 1 {
+			t.Errorf("record %d was applied %d times", seq, k)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n != len(stored) {
+		t.Errorf("the till has %d records, the centre %d", n, len(stored))
+	}
+	sold, err := tl.Sold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m, p := range sold {
+		if got := c.store.Balance(m); got != p {
+			t.Errorf("member %s: the till told %d, the centre has %d", m, p, got)
+		}
+	}
+}
+
+func TestRecordsGoUpAndItemsComeDown(t *testing.T) {
+	c := newCentre(t, nil, nil)
+	tl := newTill(t, c, 1, nil)
+	for i := range 250 {
+		if _, err := tl.Sell("m", int64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 1200 {
+		if _, err := c.store.Put(wire.LaneMember, "", map[string]int{"n": i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tl.start()
+	until(t, "backlog drained", tl.drained)
+	agree(t, c, tl)
+	until(t, "members fed", func() bool { return c.store.FedUpTo(tl.id.Device, wire.LaneMember) == 1200 })
+	items, err := tl.Items(wire.LaneMember)
+	if err != nil || len(items) != 1200 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	for i, it := range items {
+		var v struct{ N int }
+		if json.Unmarshal(it, &v) != nil || v.N != i {
+			t.Fatalf("item %d is %s", i, it)
+		}
+	}
+	// A sale while online goes up by itself, a new item comes down by itself.
+	if _, err := tl.Sell("m", 7); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "sale arrived", tl.drained)
+	agree(t, c, tl)
+	if _, err := c.store.Put(wire.LaneUrgent, "", wire.UrgentItem{Do: wire.UrgentStop, Member: "m"}); err != nil {
+		t.Fatal(err)
+	}
+	c.hub.Wake(tl.id.Device, wire.LaneUrgent)
+	until(t, "urgent item fed", func() bool { return c.store.FedUpTo(tl.id.Device, wire.LaneUrgent) == 1 })
+	if st := tl.sess.State(); st.Phase != uplink.Online || !st.Clock.Known || st.Queued != 0 {
+		t.Errorf("state %+v", st)
+	}
+	if seen := c.store.Seen(); len(seen) != 1 || !seen[0].Online || seen[0].Agent != "test" {
+		t.Errorf("presence %+v", seen)
+	}
+}
+
+func TestPoisonIsParkedAndBlocksNothing(t *testing.T) {
+	c := newCentre(t, nil, nil)
+	tl := newTill(t, c, 1, nil)
+	for range 5 {
+		if _, err := tl.Sell("m", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tl.Poison(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tl.Write("TYPE_OF_THE_FUTURE", "", 0, map[string]int{"a": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tl.Sell("m", 1); err != nil {
+		t.Fatal(err)
+	}
+	tl.start()
+	until(t, "drained", tl.drained)
+	agree(t, c, tl)
+	parked, err := tl.Box.Parked()
+	if err != nil || len(parked) != 2 || parked[0].Seq != 6 || parked[1].Seq != 7 || parked[0].Reason != "cannot be applied" {
+		t.Errorf("parked %+v, %v", parked, err)
+	}
+	if got := c.store.Parked(tl.id.Device); len(got) != 2 {
+		t.Errorf("parked at the centre %+v", got)
+	}
+	if al := c.store.Alarms(); len(al) != 1 || al[0].Kind != hub.AlarmPoison {
+		t.Errorf("alarms %+v", al)
+	}
+}
+
+func TestAskAnswersWithinBudget(t *testing.T) {
+	c := newCentre(t, func(s *hubtest.Store) {
+		s.Asked = func(d hub.Device, what string, body json.RawMessage) (any, error) {
+			switch what {
+			case wire.AskHoldWhat:
+				var q wire.AskHold
+				if err := json.Unmarshal(body, &q); err != nil {
+					return nil, err
+				}
+				return wire.AnswerHold{Granted: true, Points: q.Points}, nil
+			case wire.AskMemberWhat:
+				return nil, errors.New("the database is away")
+			}
+			return nil, &hub.AskError{Code: wire.AnswerUnknown, Err: errors.New(what)}
+		}
+	}, nil)
+	tl := newTill(t, c, 1, nil)
+	tl.start()
+	ctx := context.Background()
+	until(t, "online", func() bool { return tl.sess.State().Phase == uplink.Online })
+	a, err := tl.sess.AskHold(ctx, wire.AskHold{Hold: "h", Member: "m", Points: "12.50"})
+	if err != nil || !a.Granted || a.Points != "12.50" {
+		t.Fatalf("%+v %v", a, err)
+	}
+	var coded *uplink.AnswerError
+	if _, err := tl.sess.AskMember(ctx, wire.AskMember{Member: "m"}); !errors.As(err, &coded) || coded.Code != wire.AnswerInternal {
+		t.Errorf("answer %v", err)
+	}
+	if err := tl.sess.Ask(ctx, "weather", nil, &struct{}{}); !errors.As(err, &coded) || coded.Code != wire.AnswerUnknown {
+		t.Errorf("answer %v", err)
+	}
+	tl.proxy.Cut()
+	until(t, "offline", func() bool { return tl.sess.State().Phase != uplink.Online })
+	if _, err := tl.sess.AskHold(ctx, wire.AskHold{}); !errors.Is(err, uplink.ErrOffline) {
+		t.Errorf("ask while offline: %v", err)
+	}
+}
