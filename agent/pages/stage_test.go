@@ -189,7 +189,9 @@ func (s *stage) state(id, state string) {
 }
 
 func (s *stage) tellReceipt(id, state string) {
-	s.tellLocked(map[string]any{"type": "receipt", "receipt": id, "state": state, "result": s.price(id), "to_be_credited": s.mode == "offline"})
+	res := s.price(id)
+	res.Trace = nil
+	s.tellLocked(map[string]any{"type": "receipt", "receipt": id, "state": state, "result": res, "to_be_credited": s.mode == "offline"})
 }
 
 // price is the pocket-size programme: 5 % for gold, half off the second mug,
@@ -297,7 +299,13 @@ func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
 	answer, status := s.answer(r)
 	if s.lose != "" && strings.HasSuffix(r.URL.Path, s.lose) {
 		s.lose = ""
-		panic(http.ErrAbortHandler) // the work is done, its answer is lost
+		// The work is done, the answer breaks off on its way. (A connection cut
+		// before any byte of it is tried again by the browser itself.)
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+			conn.Close()
+		}
+		return
 	}
 	if status != 200 {
 		s.fail(w, status, answer.(string), answer.(string))
@@ -330,6 +338,9 @@ func (s *stage) answer(r *http.Request) (any, int) {
 		return e, 200
 	}
 	parts := strings.Split(r.URL.Path, "/")
+	if r.Method == "GET" && len(parts) == 4 && parts[2] == "receipts" && s.receipts[parts[3]] != nil {
+		return map[string]any{"state": "open", "result": s.price(parts[3])}, 200
+	}
 	if r.Method != "POST" || len(parts) != 5 || parts[2] != "receipts" {
 		return "not_found", 404
 	}
@@ -357,7 +368,11 @@ func (s *stage) answer(r *http.Request) (any, int) {
 			state = "held"
 		}
 		s.tellReceipt(id, state)
-		return res, 200
+		return struct {
+			*loyalty.Result
+			State string `json:"state"`
+			Later bool   `json:"to_be_credited"`
+		}{res, state, s.mode == "offline"}, 200
 	case "spend":
 		var q struct{ Spend string }
 		json.NewDecoder(r.Body).Decode(&q)
@@ -372,8 +387,8 @@ func (s *stage) answer(r *http.Request) (any, int) {
 	case "capture":
 		s.tellReceipt(id, "captured")
 		res := s.price(id)
-		return map[string]any{"state": "captured", "result": res, "to_be_credited": s.mode == "offline",
-			"print": []string{"--------------------------------", "Anna, thank you!", "Earned today               " + res.Earned[0].Points.String(), "Balance as of 14:02      1240.50", "120 more to Platinum"}}, 200
+		return map[string]any{"state": "captured", "result": res, "to_be_credited": s.mode == "offline", "slip": "printed",
+			"print": []string{"--------------------------------", "Anna, thank you!", "To pay                     " + res.Totals.Net.String(), "Balance as of 14:02      1240.50", "120 more to Platinum"}}, 200
 	case "void":
 		s.tellReceipt(id, "voided")
 		return map[string]any{"state": "voided"}, 200

@@ -11,6 +11,7 @@
   now.receipt = null;  // {id, state, result, later}
   now.choice = '';     // what was last chosen in this receipt: max, '' or a number
   now.whynot = false;  // the reasons of what did not apply are shown
+  now.trace = null;    // those reasons, asked for when they are wanted
   now.found = null;    // {key, blanks, good} or {text}: what became of the search
   now.last = [];       // what happened last: {at, key, blanks}
 
@@ -49,6 +50,8 @@
     if (before && !same) { now.choice = ''; now.whynot = false; byId('amount').value = ''; }
     if (before && !same && before.state === 'captured' && !e.member && !(e.result && e.result.member)) { now.who = null; }
     now.receipt = { id: e.receipt, state: e.state || 'open', result: e.result || null, later: !!e.to_be_credited };
+    now.trace = null;
+    askWhyNot();
     if (e.spend !== undefined) { now.choice = e.spend; }
     if (!same || before.state !== now.receipt.state) {
       if (e.state === 'captured') { note('last.captured', { points: T.earned(e.result) }, e.at); }
@@ -78,6 +81,7 @@
     now.receipt = null;
     now.choice = '';
     now.whynot = false;
+    now.trace = null;
     byId('amount').value = '';
   }
 
@@ -152,7 +156,10 @@
       return T.t('say.bye');
     }
     for (i = 0; i < list.length; i++) { if (list[i].to === 'cashier') { return list[i].text; } }
-    return m.say || (now.who.known ? '' : T.t('unknown.say'));
+    if (!now.who.known) { return T.t('unknown.say'); }
+    if (T.has('say.' + m.card_status)) { return T.t('say.' + m.card_status); }
+    if (m.say) { return m.say; }
+    return m.balances && m.balances[0] ? T.t('say.hello', { points: T.points(m.balances[0].active) }) : T.t('say.bye');
   }
 
   function drawGoal() {
@@ -177,13 +184,14 @@
     byId('whykey').disabled = !r;
     if (!r) { list.appendChild(T.el('li', 'plain', T.t('receipt.none'))); return; }
     if (!T.whyList(list, r)) { list.appendChild(T.el('li', 'plain', T.t('receipt.nothing'))); }
-    var trace = r.trace || [], names = ruleNames(r), seen = {};
+    var trace = now.trace || [], names = ruleNames(r), seen = {};
     for (i = 0; i < trace.length; i++) {
       x = trace[i];
       if (x.fired || !x.rule || seen[x.rule + x.reason]) { continue; }
       seen[x.rule + x.reason] = true;
       reasons.appendChild(T.el('li', '', (names[x.rule] || x.rule) + ': ' + (x.text || T.reason(x.reason))));
     }
+    if (!now.trace) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.asking'))); }
     if (!reasons.firstChild) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.none'))); }
   }
 
@@ -282,6 +290,18 @@
     });
   }
 
+  /* The event stream leaves the reasons out, since most of the time nobody
+     wants them. */
+  function askWhyNot() {
+    var r = now.receipt;
+    if (!now.whynot || !r || now.trace) { return; }
+    T.call('GET', '/v1/receipts/' + encodeURIComponent(r.id), null, function (err, a) {
+      if (now.receipt !== r || err) { if (err) { now.trace = []; draw(); } return; }
+      now.trace = a.result && a.result.trace || a.trace || [];
+      draw();
+    });
+  }
+
   function choose(spend) {
     var r = now.receipt;
     if (!r) { return; }
@@ -320,6 +340,7 @@
   byId('spendform').addEventListener('submit', function (e) { e.preventDefault(); chooseTyped(); });
   byId('whykey').addEventListener('click', function () {
     now.whynot = !now.whynot;
+    askWhyNot();
     draw();
     if (now.whynot) { byId('whynot').scrollIntoView(); }
   });

@@ -238,22 +238,6 @@
     return x;
   };
 
-  /* T.picture(path, done) fetches a picture with the token and gives the
-     address of a local copy, or ''. */
-  T.picture = function (path, done) {
-    var x = new XMLHttpRequest();
-    x.open('GET', path, true);
-    x.responseType = 'blob';
-    x.timeout = 10000;
-    x.setRequestHeader('Authorization', 'Bearer ' + T.token);
-    x.onload = function () {
-      var image = x.status === 200 && x.response && /^image\//.test(x.response.type);
-      done(image ? URL.createObjectURL(x.response) : '');
-    };
-    x.onerror = x.ontimeout = function () { done(''); };
-    x.send();
-  };
-
   /* ---- the event stream ---- */
 
   /* T.listen(on) keeps one WebSocket to the agent open for as long as the page

@@ -15,7 +15,7 @@
   now.currency = '';
   now.off = false;      // the agent has no practice mode
   now.who = null;       // {member, known}
-  now.slip = null;      // {lines, picture, trouble}
+  now.slip = null;      // {lines, state}: the text, and what became of it on paper
   now.message = null;   // {key, blanks, bad} or {text, bad}
 
   var sale;             // the receipt on the counter
@@ -24,7 +24,7 @@
     var d = new Date();
     function two(n) { return (n < 10 ? '0' : '') + n; }
     sale = {
-      id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + '-' + two(d.getHours()) + two(d.getMinutes()) + two(d.getSeconds()) + '-' + T.key().slice(0, 4),
+      id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + two(d.getHours()) + two(d.getMinutes()) + '-' + T.key().slice(0, 6),
       state: 'open', lines: [], spend: '', result: null, asked: 0, busy: false, unsure: false, later: false, sure: false,
       keys: { authorise: T.key(), capture: T.key(), void: T.key() }, sent: null
     };
@@ -125,7 +125,8 @@
 
   function capture() {
     var s = sale;
-    var b = { fiscal_number: s.id, shift: 'practice', cashier: 'practice', tenders: [{ kind: 'cash', amount: s.result.totals.net }], print: 'agent' };
+    var b = { fiscal_number: s.id, shift: 'practice', cashier: 'practice', tenders: [{ kind: 'cash', amount: s.result.totals.net }] };
+    if (hasPrinter()) { b.print = 'agent'; }
     T.call('POST', path('capture'), b, function (err, a) {
       if (s !== sale) { return; }
       s.busy = false;
@@ -133,30 +134,26 @@
       s.state = 'captured';
       if (a.result) { s.result = a.result; }
       s.later = !!a.to_be_credited;
-      now.message = { key: 'practice.paid', blanks: { id: s.id } };
-      now.slip = { lines: lines(a.print), picture: '', trouble: a.print_error ? a.print_error.message || String(a.print_error) : '' };
+      now.message = { key: 'practice.paid' };
+      now.slip = { lines: (a.print || []).join('\n'), state: a.slip || '' };
       remember();
       draw();
       byId('new').focus();
-      picture(s);
     }, s.keys.capture);
   }
 
-  function lines(print) {
-    var out = [], i;
-    if (typeof print === 'string') { return print; }
-    for (i = 0; print && i < print.length; i++) {
-      out.push(typeof print[i] === 'string' ? print[i] : (print[i].text || '') + (print[i].right ? '  ' + print[i].right : ''));
-    }
-    return out.join('\n');
+  function hasPrinter() {
+    for (var n in now.devices) { if (now.devices.hasOwnProperty(n) && now.devices[n].kind === 'printer') { return true; } }
+    return false;
   }
 
-  /* The emulated printer can show what it printed; a real one cannot, and
-     then the laid-out text stands alone. */
-  function picture(s) {
-    T.picture('/v1/practice/slip.png?receipt=' + encodeURIComponent(s.id), function (url) {
-      if (s !== sale || !now.slip || !url) { return; }
-      now.slip.picture = url;
+  /* Print the slip once more; the agent marks it as a copy. */
+  function copy() {
+    var s = sale;
+    if (s.state !== 'captured') { return; }
+    T.call('POST', path('print'), {}, function (err, a) {
+      if (s !== sale || !now.slip) { return; }
+      if (err) { trouble(err); } else if (a.slip) { now.slip.state = a.slip; }
       draw();
     });
   }
@@ -173,7 +170,7 @@
       s.sure = false;
       if (err) { trouble(err); draw(); return; }
       s.state = 'voided';
-      now.message = { key: 'practice.voided', blanks: { id: s.id } };
+      now.message = { key: 'practice.voided' };
       remember();
       draw();
       byId('new').focus();
@@ -219,7 +216,9 @@
       sale.spend = e.spend || '';
       price();
     } else if (e.type === 'receipt') {
-      if (e.receipt === sale.id && e.state === 'voided' && sale.state === 'held') { sale.state = 'voided'; } else { return; }
+      if (e.receipt !== sale.id) { return; }
+      if (e.slip && now.slip) { now.slip.state = e.slip; }
+      if (e.state === 'voided' && sale.state === 'held' && !sale.busy) { sale.state = 'voided'; }
     } else if (!T.takeState(now, e)) { return; }
     draw();
   }
@@ -331,6 +330,7 @@
     T.put(byId('earnlabel'), T.t(sale.later ? 'sum.later' : sale.state === 'captured' ? 'sum.earned' : 'sum.earns'));
     T.put(byId('earned'), r ? '+' + T.number(T.earned(r)) : '\u2013');
     T.put(byId('net'), r ? T.money(r.totals.net, cur) : '\u2013');
+    T.put(byId('baskettitle'), T.t('receipt.title', { id: sale.id }));
     T.put(byId('rstate'), sale.lines.length ? T.t('state.' + sale.state) : '');
     byId('rstate').className = 'badge' + (sale.state === 'captured' ? ' good' : sale.state === 'voided' ? ' bad' : sale.state === 'held' ? ' warn' : '');
 
@@ -368,17 +368,15 @@
   }
 
   function drawSlip() {
-    var s = now.slip, img = byId('slippicture');
+    var s = now.slip, key = s && 'practice.slip.' + s.state;
     T.show(byId('slip'), !!s);
     T.show(byId('goods'), !s);
+    T.show(byId('whybox'), !s);
     if (!s) { return; }
     T.put(byId('sliptext'), s.lines || T.t('practice.slip.none'));
-    T.show(byId('sliptext'), !s.picture);
-    T.show(img, !!s.picture);
-    if (s.picture && img.getAttribute('src') !== s.picture) { img.src = s.picture; }
-    img.alt = T.t('practice.slip.picture') + '. ' + (s.lines || '');
-    T.show(byId('sliptrouble'), !!s.trouble);
-    T.put(byId('sliptrouble'), s.trouble ? T.t('practice.slip.noprinter', { reason: s.trouble }) : '');
+    T.put(byId('slipstate'), T.has(key) ? T.t(key) : '');
+    byId('slipstate').className = s.state === 'not_printed' || s.state === 'unknown' ? 'trouble mild' : '';
+    T.show(byId('copy'), !!s.state && sale.state === 'captured');
   }
 
   function draw() {
@@ -447,6 +445,7 @@
   byId('spendnone').addEventListener('click', function () { byId('amount').value = ''; choose(''); });
   byId('spendform').addEventListener('submit', function (e) { e.preventDefault(); chooseTyped(); });
   byId('pay').addEventListener('click', pay);
+  byId('copy').addEventListener('click', copy);
   byId('void').addEventListener('click', voidIt);
   byId('new').addEventListener('click', function () { fresh(false); });
 
