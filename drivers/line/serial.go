@@ -59,6 +59,8 @@ func openSerial(_ context.Context, name string, set Settings) (Raw, error) {
 		unlock()
 		return nil, fmt.Errorf("open %s: %w", name, classify(err))
 	}
+	// What came before we listened is old: a card of then must not greet now.
+	_ = port.ResetInputBuffer() // some drivers cannot
 	return &serialPort{Port: port, unlock: unlock}, nil
 }
 
