@@ -20,6 +20,11 @@ type (
 	// Price is the price of one unit in ten-thousandths of a minor unit, so
 	// that fuel at 42.609 a litre is exact.
 	Price int64
+	// Percent is ten-thousandths of a percent: "20.4" is 204000. As a
+	// multiplier of points 1.5 is Percent("150") or Factor("1.5").
+	Percent int64
+	// Factor is a plain number in millionths: "1.5" is 1500000.
+	Factor int64
 )
 
 // Digits after the decimal point in the text form of each type.
@@ -28,6 +33,20 @@ const (
 	pointsDigits   = 2
 	quantityDigits = 3
 	priceDigits    = 6
+	percentDigits  = 4
+	factorDigits   = 6
+)
+
+// Whole units of each type.
+const (
+	oneMoney    = 100
+	onePoint    = 100
+	oneUnit     = 1000
+	onePrice    = 1_000_000
+	onePercent  = 10_000
+	hundredPct  = 100 * onePercent
+	oneFactor   = 1_000_000
+	priceToCent = onePrice / oneMoney // Price units in one minor unit
 )
 
 // ErrOverflow is returned when a sum or product does not fit in an int64.
@@ -116,6 +135,18 @@ func ParsePrice(s string) (Price, error) {
 	return Price(n), err
 }
 
+// ParsePercent reads "20.4" as 204000.
+func ParsePercent(s string) (Percent, error) {
+	n, err := parseDecimal(s, percentDigits)
+	return Percent(n), err
+}
+
+// ParseFactor reads "1.5" as 1500000.
+func ParseFactor(s string) (Factor, error) {
+	n, err := parseDecimal(s, factorDigits)
+	return Factor(n), err
+}
+
 func (m Money) String() string  { return string(appendDecimal(nil, int64(m), moneyDigits)) }
 func (p Points) String() string { return string(appendDecimal(nil, int64(p), pointsDigits)) }
 func (q Quantity) String() string {
@@ -123,6 +154,12 @@ func (q Quantity) String() string {
 }
 func (p Price) String() string {
 	return string(trimZeros(appendDecimal(nil, int64(p), priceDigits), 2))
+}
+func (p Percent) String() string {
+	return string(trimZeros(appendDecimal(nil, int64(p), percentDigits), 0))
+}
+func (f Factor) String() string {
+	return string(trimZeros(appendDecimal(nil, int64(f), factorDigits), 0))
 }
 
 // trimZeros drops trailing zeros of the fraction but keeps at least keep digits.
@@ -149,8 +186,12 @@ func (m Money) MarshalText() ([]byte, error)    { return []byte(m.String()), nil
 func (p Points) MarshalText() ([]byte, error)   { return []byte(p.String()), nil }
 func (q Quantity) MarshalText() ([]byte, error) { return []byte(q.String()), nil }
 func (p Price) MarshalText() ([]byte, error)    { return []byte(p.String()), nil }
+func (p Percent) MarshalText() ([]byte, error)  { return []byte(p.String()), nil }
+func (f Factor) MarshalText() ([]byte, error)   { return []byte(f.String()), nil }
 
 func (m *Money) UnmarshalText(b []byte) (err error)    { *m, err = ParseMoney(string(b)); return }
 func (p *Points) UnmarshalText(b []byte) (err error)   { *p, err = ParsePoints(string(b)); return }
 func (q *Quantity) UnmarshalText(b []byte) (err error) { *q, err = ParseQuantity(string(b)); return }
 func (p *Price) UnmarshalText(b []byte) (err error)    { *p, err = ParsePrice(string(b)); return }
+func (p *Percent) UnmarshalText(b []byte) (err error)  { *p, err = ParsePercent(string(b)); return }
+func (f *Factor) UnmarshalText(b []byte) (err error)   { *f, err = ParseFactor(string(b)); return }

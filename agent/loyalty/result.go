@@ -1,26 +1,34 @@
 package loyalty
 
+import "time"
+
 // Result is what pricing one receipt gives: the body that `calculate`
 // answers, and what a capture stores so that a return can replay it.
 // Marshalled with encoding/json it has the same bytes on every machine.
 type Result struct {
-	Receipt  string       `json:"receipt,omitempty"`
-	Rulebook string       `json:"rulebook"` // version of the rulebook, "programme@12"
-	Currency string       `json:"currency"`
-	Member   *MemberID    `json:"member,omitempty"`
-	Lines    []LineResult `json:"lines"`
-	Totals   Totals       `json:"totals"`
-	Rules    []RuleEffect `json:"rules,omitempty"` // every rule that fired, in order
-	Earned   []Earning    `json:"earned,omitempty"`
-	Spend    *Spending    `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
-	Gifts    []Gift       `json:"gifts,omitempty"`
-	Coupons  []CouponUse  `json:"coupons,omitempty"` // used, refused (with reason) and issued
-	Stamps   []StampMove  `json:"stamps,omitempty"`
-	Tier     *TierMove    `json:"tier,omitempty"`
-	Messages []Message    `json:"messages,omitempty"`
-	Print    []PrintLine  `json:"print,omitempty"`
-	Counters []CounterAdd `json:"counters,omitempty"`
-	Trace    []TraceStep  `json:"trace,omitempty"`
+	Receipt  string        `json:"receipt,omitempty"`
+	Rulebook string        `json:"rulebook"` // version of the rulebook, "programme@12"
+	Currency string        `json:"currency"`
+	Member   *MemberID     `json:"member,omitempty"`
+	Lines    []LineResult  `json:"lines"`
+	Totals   Totals        `json:"totals"`
+	Rules    []RuleEffect  `json:"rules,omitempty"` // every rule that fired, in order
+	Earned   []Earning     `json:"earned,omitempty"`
+	Spend    *Spending     `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
+	Gifts    []Gift        `json:"gifts,omitempty"`
+	Coupons  []CouponUse   `json:"coupons,omitempty"` // used, refused (with reason) and issued
+	Stamps   []StampMove   `json:"stamps,omitempty"`
+	Tier     *TierMove     `json:"tier,omitempty"`
+	Messages []Message     `json:"messages,omitempty"`
+	Print    []PrintLine   `json:"print,omitempty"`
+	Counters []CounterAdd  `json:"counters,omitempty"` // of the member, limits included
+	Usage    []CounterAdd  `json:"usage,omitempty"`    // of store, till, cashier and programme: limits
+	Budgets  []BudgetUse   `json:"budgets,omitempty"`  // what this receipt uses of budgets
+	Grants   []Grant       `json:"grants,omitempty"`   // privileges and outside rewards
+	Segments []SegmentMove `json:"segments,omitempty"`
+	Asks     []Ask         `json:"asks,omitempty"` // what the cashier may confirm to open a rule
+	Time     time.Time     `json:"time,omitzero"`  // the moment it was priced for
+	Trace    []TraceStep   `json:"trace,omitempty"`
 }
 
 // LineResult is what became of one line. For every line
@@ -37,6 +45,20 @@ type LineResult struct {
 	Earned    []LineEarning  `json:"earned,omitempty"`
 	Payable   Money          `json:"max_redeem,omitzero"` // the most that points may pay here
 	Bans      []string       `json:"bans,omitempty"`      // discount, earn, spend: by law or rule
+	Tax       Money          `json:"tax,omitzero"`        // on Net, when prices are without tax
+	Units     []UnitPrice    `json:"units,omitempty"`     // what single units cost, when Net does not divide evenly
+}
+
+// UnitPrice is so many whole units of a line at one price.
+type UnitPrice struct {
+	Quantity Quantity `json:"quantity"`
+	Price    Money    `json:"price"`
+}
+
+// Ask is a question for the cashier that may open a rule.
+type Ask struct {
+	Rule string `json:"rule"`
+	Text string `json:"text"`
 }
 
 // LineDiscount is the share of one rule in one line.
@@ -55,9 +77,11 @@ type LineEarning struct {
 // Totals of the receipt.
 type Totals struct {
 	Gross    Money `json:"gross"`
-	Discount Money `json:"discount"` // external and rules
-	Redeemed Money `json:"redeemed"` // paid with points
-	Net      Money `json:"net"`      // to pay by other tenders
+	Discount Money `json:"discount"`        // external and rules
+	Redeemed Money `json:"redeemed"`        // paid with points
+	Net      Money `json:"net"`             // to pay by other tenders
+	Tax      Money `json:"tax,omitzero"`    // when prices are without tax
+	ToPay    Money `json:"to_pay,omitzero"` // Net and Tax, when prices are without tax
 }
 
 // RuleEffect sums up one rule that fired.
@@ -108,6 +132,8 @@ type CouponUse struct {
 	From   string `json:"valid_from,omitempty"`
 	To     string `json:"valid_to,omitempty"`
 	Uses   int64  `json:"uses,omitempty"`
+	// Codes of rules and prefixes that many may use are not kept per member.
+	Shared bool `json:"shared,omitempty"`
 }
 
 // StampMove is the movement on one stamp card.
@@ -117,6 +143,7 @@ type StampMove struct {
 	Held      int64  `json:"held"` // after this receipt
 	Goal      int64  `json:"goal"`
 	Completed int64  `json:"completed,omitempty"` // cards filled by this receipt
+	Taken     int64  `json:"taken,omitempty"`     // stamps used up by a reward
 }
 
 // TierMove is the member's tier and the way to the next one.

@@ -1,0 +1,693 @@
+package loyalty
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxRules bounds a rulebook; more are a mistake or an attack.
+const maxRules = 20_000
+
+// compiler turns a Document into a Rulebook and gathers every problem.
+type compiler struct {
+	doc      *Document
+	rb       *Rulebook
+	problems Problems
+	selByKey map[string]int32
+	lists    map[string][]string
+	stores   map[string][]string
+	tests    map[string]*ABTest
+	holidays map[string]map[Date]bool
+	ruleAt   map[string]int32 // id -> index in application order
+	cur      *rule            // whose conditions are being compiled
+}
+
+// bad notes a problem.
+func (c *compiler) bad(path, code, found, what, remedy string) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, Problem{Path: path, Code: code, Found: shorten(found), What: what, Remedy: remedy})
+	}
+}
+
+// unknown notes a reference to something that is not declared.
+func unknown[T any](c *compiler, path, what, id string, known map[string]T) {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	remedy := "none is declared"
+	if len(names) > 0 {
+		remedy = "declared: " + shorten(strings.Join(names, ", "))
+		if near := nearest(id, names); near != "" {
+			remedy = "did you mean \"" + near + "\"? " + remedy
+		}
+	}
+	c.bad(path, "unknown_"+what, strconv.Quote(id), "no such "+what, remedy)
+}
+
+func (c *compiler) compile() *Rulebook {
+	doc := c.doc
+	rb := &Rulebook{doc: doc, byKey: map[string][]int32{}}
+	c.rb = rb
+	rb.index = lineIndex{map[string][]int32{}, map[string][]int32{}, map[string][]int32{}}
+	all := &selector{sel: &Select{}}
+	rb.selectors = append(rb.selectors, all)
+	if len(doc.Rules) > maxRules {
+		c.bad("rules", "too_many", strconv.Itoa(len(doc.Rules)), "too many rules", fmt.Sprintf("at most %d; use a table reward (points_table, new_price.prices) for lists of goods", maxRules))
+		return rb
+	}
+	c.heading()
+	rb.set = compileSettings(doc)
+	c.declarations()
+	c.walletsAndCounters()
+	c.noRule()
+	c.groups()
+	c.legalProfiles()
+	c.orderRules()
+	for k := range rb.rules {
+		c.rule(&rb.rules[k])
+	}
+	c.redemption()
+	c.programmeLimits()
+	c.receiptTexts()
+	c.vectors()
+	if len(c.problems) == 0 {
+		for k := range rb.rules {
+			c.file(&rb.rules[k])
+		}
+		rb.pool.New = func() any { return rb.newEval() }
+	}
+	return rb
+}
+
+func (c *compiler) heading() {
+	p := &c.doc.Programme
+	if p.ID == "" || strings.ContainsAny(p.ID, " @/\"") {
+		c.bad("programme.id", "required", p.ID, "the programme needs a short id", "write letters, digits, - and _ such as \"grocer\"")
+	}
+	if len(p.Currency) != 3 || strings.ToUpper(p.Currency) != p.Currency {
+		c.bad("programme.currency", "bad_value", strconv.Quote(p.Currency), "not a currency code", "use three capital letters such as \"GBP\"")
+	}
+	if p.Version < 0 {
+		c.bad("programme.version", "range", "", "a version below zero", "count up from 1")
+	}
+	c.rb.version = p.ID + "@" + strconv.FormatInt(p.Version, 10)
+	c.rb.defaultLang = "en"
+	if len(p.Languages) > 0 {
+		c.rb.defaultLang = p.Languages[0]
+	}
+	s := &c.doc.Settings
+	if s.AccrualBase == "by_tender" && len(s.EarnTenders) == 0 {
+		c.bad("settings.earn_tenders", "required", "", "accrual by tender needs the means of payment that earn", "list them: [\"cash\", \"card\"]")
+	}
+	if s.MaxDiscount < 0 || s.MaxDiscount > hundredPct {
+		c.bad("settings.max_discount_percent", "range", s.MaxDiscount.String(), "not between 0 and 100", "")
+	}
+	if s.LineFloor < 0 || s.Rounding.Step < 0 {
+		c.bad("settings", "range", "", "line_floor and rounding.step are not below zero", "")
+	}
+}
+
+// ids checks that ids of a list are given and unlike.
+func ids[T any](c *compiler, path string, list []T, id func(*T) string) {
+	seen := make(map[string]int, len(list))
+	for i := range list {
+		k := id(&list[i])
+		at := fmt.Sprintf("%s[%d].id", path, i)
+		if k == "" {
+			c.bad(at, "required", "", "an id is missing", "give it a short, lasting id")
+			continue
+		}
+		if j, ok := seen[k]; ok {
+			c.bad(at, "repeated", strconv.Quote(k), fmt.Sprintf("also the id of %s[%d]", path, j), "ids are unlike each other")
+		}
+		seen[k] = i
+	}
+}
+
+func (c *compiler) declarations() {
+	d := c.doc
+	ids(c, "segments", d.Segments, func(x *Named) string { return x.ID })
+	ids(c, "lists", d.Lists, func(x *ProductList) string { return x.ID })
+	ids(c, "store_groups", d.Stores, func(x *StoreGroup) string { return x.ID })
+	ids(c, "holidays", d.Holidays, func(x *HolidayList) string { return x.ID })
+	ids(c, "tests", d.Tests, func(x *ABTest) string { return x.ID })
+	ids(c, "budgets", d.Budgets, func(x *Budget) string { return x.ID })
+	ids(c, "stamp_cards", d.StampCards, func(x *StampCard) string { return x.ID })
+	ids(c, "rules", d.Rules, func(x *Rule) string { return x.ID })
+	c.lists = map[string][]string{}
+	for _, l := range d.Lists {
+		c.lists[l.ID] = l.SKUs
+	}
+	c.stores = map[string][]string{}
+	for _, g := range d.Stores {
+		c.stores[g.ID] = g.Stores
+	}
+	c.holidays = map[string]map[Date]bool{}
+	for i, h := range d.Holidays {
+		days := map[Date]bool{}
+		for _, day := range h.Dates {
+			days[day] = true
+		}
+		for k, md := range h.Yearly {
+			any := false
+			for y := 2000; y < 2100; y++ {
+				if day, err := ParseDate(fmt.Sprintf("%d-%s", y, md)); err == nil {
+					days[day] = true
+					any = true
+				}
+			}
+			if !any {
+				c.bad(fmt.Sprintf("holidays[%d].yearly[%d]", i, k), "bad_value", strconv.Quote(md), "not a day of the year", "write MM-DD such as \"12-25\"")
+			}
+		}
+		c.holidays[h.ID] = days
+	}
+	c.tests = map[string]*ABTest{}
+	for i := range d.Tests {
+		t := &d.Tests[i]
+		var sum Percent
+		for _, a := range t.Arms {
+			if a.Percent < 0 || a.Percent > hundredPct {
+				sum = hundredPct + 1
+				break
+			}
+			sum += a.Percent
+		}
+		if len(t.Arms) == 0 || sum > hundredPct {
+			c.bad(fmt.Sprintf("tests[%d].arms", i), "range", sum.String(), "the arms' percents add up to more than 100, or there are none", "for example A 50 and B 50")
+		}
+		c.tests[t.ID] = t
+	}
+	for i, b := range d.Budgets {
+		at := fmt.Sprintf("budgets[%d]", i)
+		if b.Money < 0 || b.Points < 0 || b.Count < 0 || b.Turnover < 0 || b.Turnover > hundredPct {
+			c.bad(at, "range", "", "a budget below zero, or more than 100 percent", "")
+		}
+		if b.Money == 0 && b.Points == 0 && b.Count == 0 && b.Turnover == 0 {
+			c.bad(at, "required", "", "the budget limits nothing", "give money, points, count or percent_of_turnover")
+		}
+	}
+	for i, s := range d.StampCards {
+		if s.Goal <= 0 || s.Goal > 1_000_000 {
+			c.bad(fmt.Sprintf("stamp_cards[%d].goal", i), "range", strconv.FormatInt(s.Goal, 10), "a card needs a goal of 1 to 1,000,000 stamps", "")
+		}
+	}
+}
+
+func (c *compiler) walletsAndCounters() {
+	d, rb := c.doc, c.rb
+	ids(c, "wallets", d.Wallets, func(x *Wallet) string { return x.ID })
+	for i := range d.Wallets {
+		w := &d.Wallets[i]
+		at := fmt.Sprintf("wallets[%d]", i)
+		rb.wallets = append(rb.wallets, wallet{doc: w, mode: modes[w.Rounding.Mode], step: max(1, int64(w.Rounding.Step)), perLine: w.Rounding.Level == "line"})
+		if w.Value < 0 || w.Max < 0 || w.Rounding.Step < 0 {
+			c.bad(at, "range", "", "point_value, max_balance and rounding.step are not below zero", "")
+		}
+		c.activation(at, w.Active)
+		c.expiry(at, w.Expiry)
+	}
+	ids(c, "counters", d.Counters, func(x *Counter) string { return x.ID })
+	for i := range d.Counters {
+		x := &d.Counters[i]
+		at := fmt.Sprintf("counters[%d]", i)
+		if strings.Contains(x.ID, ":") {
+			c.bad(at+".id", "bad_value", strconv.Quote(x.ID), "a colon is kept for the engine's own counters", "use letters, digits, - and _")
+		}
+		if x.Of == "" {
+			c.bad(at+".of", "required", "", "what is counted is missing", "use one of: visits, spend, units, points, lines, events")
+		}
+		c.addCounter(at, x)
+	}
+	if d.Tiers != nil {
+		c.tiers()
+	}
+}
+
+// addCounter compiles a counter and returns its index.
+func (c *compiler) addCounter(at string, x *Counter) int32 {
+	k := counter{Counter: x, index: int32(len(c.rb.counters)), sel: c.sel(at+".on", x.On), window: x.Window}
+	if k.window.IsZero() {
+		k.window = Period{Name: "ever"}
+	}
+	if x.Of == "points" {
+		k.wallet = c.wallet(at+".wallet", x.Wallet)
+	}
+	c.rb.counters = append(c.rb.counters, k)
+	return k.index
+}
+
+// counter finds a counter; visits and spend need no declaration.
+func (c *compiler) counter(at, id string) int32 {
+	for k := range c.rb.counters {
+		if c.rb.counters[k].ID == id {
+			return int32(k)
+		}
+	}
+	if id == "visits" || id == "spend" {
+		return c.addCounter(at, &Counter{ID: id, Of: id})
+	}
+	known := map[string]bool{"visits": true, "spend": true}
+	for k := range c.rb.counters {
+		known[c.rb.counters[k].ID] = true
+	}
+	unknown(c, at, "counter", id, known)
+	return 0
+}
+
+func (c *compiler) tiers() {
+	t := c.doc.Tiers
+	l := &ladder{doc: t, counter: c.counter("tiers.counter", t.Counter)}
+	ids(c, "tiers.levels", t.Levels, func(x *TierLevel) string { return x.ID })
+	if len(t.Levels) == 0 {
+		c.bad("tiers.levels", "required", "", "a ladder without levels", "list at least one")
+		return
+	}
+	for i := range t.Levels {
+		from, ok := mulDiv(int64(t.Levels[i].From), oneUnit, oneFactor, HalfUp)
+		if !ok || from < 0 || i > 0 && from <= l.from[i-1] {
+			c.bad(fmt.Sprintf("tiers.levels[%d].from", i), "order", t.Levels[i].From.String(), "levels go from the lowest up", "each from is above the one before")
+		}
+		l.from = append(l.from, from)
+	}
+	c.rb.ladder = l
+}
+
+func (c *compiler) wallet(at, id string) int32 {
+	if len(c.doc.Wallets) == 0 {
+		c.bad(at, "unknown_wallet", strconv.Quote(id), "points need a wallet", "declare one in wallets: {\"id\": \"points\"}")
+		return 0
+	}
+	if id == "" {
+		return 0
+	}
+	known := map[string]bool{}
+	for i, w := range c.doc.Wallets {
+		if w.ID == id {
+			return int32(i)
+		}
+		known[w.ID] = true
+	}
+	unknown(c, at, "wallet", id, known)
+	return 0
+}
+
+func (c *compiler) activation(at string, a Activation) {
+	if a.When == "after" && a.Span.IsZero() {
+		c.bad(at+".activation.span", "required", "", "how long after is missing", "write a span like \"14 days\"")
+	}
+}
+
+func (c *compiler) expiry(at string, x Expiry) {
+	if (x.Kind == "rolling" || x.Kind == "sliding") && x.Span.IsZero() {
+		c.bad(at+".expiry.span", "required", "", "how long points live is missing", "write a span like \"12 months\"")
+	}
+}
+
+func (c *compiler) groups() {
+	ids(c, "stacking_groups", c.doc.Groups, func(x *Group) string { return x.ID })
+	s := &c.doc.Settings
+	add := func(g *Group) {
+		mode := g.Mode
+		if mode == "" {
+			mode = s.InGroup
+		}
+		base := g.Base
+		if base == "" {
+			base = s.PercentBase
+		}
+		c.rb.groups = append(c.rb.groups, group{id: g.ID, mode: groupModes[mode], initialBase: base == "initial", skipDiscounted: g.Not == "excluded"})
+	}
+	for i := range c.doc.Groups {
+		add(&c.doc.Groups[i])
+	}
+	add(&Group{}) // rules without a group come last
+}
+
+func (c *compiler) legalProfiles() {
+	for p := range c.doc.Legal {
+		prof := &c.doc.Legal[p]
+		ids(c, fmt.Sprintf("legal[%d].rules", p), prof.Rules, func(x *LegalRule) string { return x.ID })
+		for i := range prof.Rules {
+			r := &prof.Rules[i]
+			at := fmt.Sprintf("legal[%d].rules[%d]", p, i)
+			law := legalRule{id: prof.ID + "/" + r.ID, doc: r, sel: c.sel(at+".on", r.On), minPrice: r.MinPrice, per: r.Per}
+			if r.On == nil {
+				c.bad(at+".on", "required", "", "the goods are missing", "select them by category, SKU, list or attribute")
+			}
+			if r.Where != nil {
+				law.where = c.place(at+".where", r.Where)
+			}
+			if len(r.Ban) == 0 && r.MinPrice == 0 {
+				c.bad(at, "required", "", "the law forbids nothing here", "give ban or min_price")
+			}
+			law.bans = bansOf(r.Ban)
+			k := int32(len(c.rb.legal))
+			c.rb.legal = append(c.rb.legal, law)
+			if x := c.rb.selectors[law.sel]; x.anchored {
+				x.legal = append(x.legal, k)
+			} else {
+				c.rb.legalAlways = append(c.rb.legalAlways, k)
+			}
+		}
+	}
+}
+
+func bansOf(names []string) (b uint8) {
+	for _, n := range names {
+		switch n {
+		case "discount":
+			b |= banDiscount
+		case "earn":
+			b |= banEarn
+		case "spend":
+			b |= banSpend
+		}
+	}
+	return b
+}
+
+// orderRules puts the rules in the order in which they are applied: by
+// group, priority and id. The order in the document does not matter.
+func (c *compiler) orderRules() {
+	groupAt := map[string]int32{}
+	for i, g := range c.doc.Groups {
+		groupAt[g.ID] = int32(i)
+	}
+	rb := c.rb
+	for i := range c.doc.Rules {
+		d := &c.doc.Rules[i]
+		r := rule{id: d.ID, doc: d, budget: -1, group: int32(len(c.doc.Groups)), path: fmt.Sprintf("rules[%d]", i)}
+		if g := d.Stacking.Group; g != "" {
+			k, ok := groupAt[g]
+			if !ok {
+				unknown(c, r.path+".stacking.group", "stacking_group", g, groupAt)
+			} else {
+				r.group = k
+			}
+		}
+		rb.rules = append(rb.rules, r)
+	}
+	low := c.doc.Settings.PriorityOrder == "low_first"
+	slices.SortStableFunc(rb.rules, func(a, b rule) int {
+		if a.group != b.group {
+			return cmp.Compare(a.group, b.group)
+		}
+		if pa, pb := a.doc.Stacking.Priority, b.doc.Stacking.Priority; pa != pb {
+			if low {
+				return cmp.Compare(pa, pb)
+			}
+			return cmp.Compare(pb, pa)
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	for i := range c.doc.StampCards {
+		s := &c.doc.StampCards[i]
+		d := &Rule{ID: "stamps:" + s.ID, Name: s.Name, Then: s.Complete}
+		rb.cardRules = append(rb.cardRules, int32(len(rb.rules)))
+		rb.rules = append(rb.rules, rule{id: d.ID, doc: d, budget: -1, group: int32(len(c.doc.Groups)), path: fmt.Sprintf("stamp_cards[%d]", i), completion: true})
+	}
+	c.ruleAt = make(map[string]int32, len(rb.rules))
+	for k := range rb.rules {
+		rb.rules[k].index = int32(k)
+		c.ruleAt[rb.rules[k].id] = int32(k)
+	}
+}
+
+// noRule stands in for a rule where a condition belongs to none.
+func (c *compiler) noRule() {
+	c.rb.noRule = rule{doc: &Rule{}, budget: -1}
+}
+
+func (c *compiler) rule(r *rule) {
+	d := r.doc
+	c.cur = r
+	at := r.path
+	if d.Schedule != nil {
+		r.schedule = c.schedule(at+".schedule", d.Schedule)
+	}
+	if d.Where != nil {
+		r.where = c.place(at+".where", d.Where)
+	}
+	if d.Audience != nil {
+		r.audience = c.audience(at+".audience", d.Audience)
+		r.needsMember = r.audience.needsMember
+	}
+	if d.When != nil {
+		r.when = c.condition(at+".when", d.When, 0)
+	}
+	g := &c.rb.groups[r.group]
+	r.initialBase = g.initialBase
+	if d.Stacking.Base != "" {
+		r.initialBase = d.Stacking.Base == "initial"
+	}
+	r.exclusive, r.stop = scopes[d.Stacking.Exclusive], scopes[d.Stacking.Stop]
+	for i, id := range d.Stacking.Not {
+		if k, ok := c.ruleAt[id]; ok {
+			r.notRules = append(r.notRules, k)
+			c.rb.rules[k].notRules = append(c.rb.rules[k].notRules, r.index)
+		} else if k := slices.IndexFunc(c.rb.groups, func(g group) bool { return g.id == id && id != "" }); k >= 0 {
+			r.notGroups = append(r.notGroups, int32(k))
+			for n := range c.rb.rules {
+				if o := &c.rb.rules[n]; o.group == int32(k) && o != r {
+					o.notRules = append(o.notRules, r.index)
+				}
+			}
+		} else {
+			unknown(c, fmt.Sprintf("%s.stacking.not_with[%d]", at, i), "rule", id, c.ruleAt)
+		}
+	}
+	if d.Budget != "" {
+		k := slices.IndexFunc(c.doc.Budgets, func(b Budget) bool { return b.ID == d.Budget })
+		if k < 0 {
+			known := map[string]bool{}
+			for _, b := range c.doc.Budgets {
+				known[b.ID] = true
+			}
+			unknown(c, at+".budget", "budget", d.Budget, known)
+		}
+		r.budget = int32(k)
+	}
+	for i := range d.Limits {
+		l := &d.Limits[i]
+		c.limit(fmt.Sprintf("%s.limits[%d]", at, i), l)
+		r.limits = append(r.limits, limit{l, "rule:" + d.ID})
+	}
+	c.rewards(r)
+	if len(r.discounts)+len(r.bans) == 0 && c.onlyMembers(r) {
+		r.needsMember = true
+	}
+	r.explain = c.text(at+".explain", d.Explain)
+	r.hint = c.text(at+".hint", d.Hint)
+	c.text(at+".name", d.Name)
+}
+
+// onlyMembers tells whether all that the rule gives needs a member.
+func (c *compiler) onlyMembers(r *rule) bool {
+	for _, o := range r.others {
+		switch o.(type) {
+		case *stampReward, *takeStamps, setTier, setSegment:
+		case *textReward, giftReward, couponReward, privilege, outsideReward:
+			return false
+		}
+	}
+	return true
+}
+
+func (c *compiler) limit(at string, l *Limit) {
+	if l.Per == "" {
+		c.bad(at+".per", "required", "", "for whom the limit counts is missing", "use one of: receipt, member, card, store, till, cashier, all")
+	}
+	if l.Count < 0 || l.Units < 0 || l.Money < 0 || l.Points < 0 || l.Count > 1e9 || l.Units > 1e9 {
+		c.bad(at, "range", "", "a limit below zero or above a thousand million", "")
+	}
+	if l.Count == 0 && l.Units == 0 && l.Money == 0 && l.Points == 0 {
+		c.bad(at, "required", "", "the limit limits nothing", "give count, units, money or points")
+	}
+}
+
+func (c *compiler) programmeLimits() {
+	for i := range c.doc.Limits {
+		l := &c.doc.Limits[i]
+		at := fmt.Sprintf("limits[%d]", i)
+		c.limit(at, l)
+		if l.What == "" || l.What == "rule" {
+			c.bad(at+".what", "required", l.What, "what the programme limits is missing", "use one of: earning, spending, discount")
+		}
+		c.rb.programmeLimits = append(c.rb.programmeLimits, limit{l, "programme:" + l.What})
+	}
+}
+
+func (c *compiler) redemption() {
+	for i := range c.doc.Redemption {
+		d := &c.doc.Redemption[i]
+		at := fmt.Sprintf("redemption[%d]", i)
+		w := way{Redemption: d, id: d.ID, wallet: c.wallet(at+".wallet", d.Wallet), sel: c.sel(at+".on", d.On)}
+		if w.id == "" {
+			w.id = "redeem"
+		}
+		c.cur = &c.rb.noRule
+		if d.When != nil {
+			w.when = c.condition(at+".when", d.When, 0)
+		}
+		w.points, w.value, w.block = d.Points, d.Value, d.Block
+		if w.points == 0 {
+			w.points = onePoint
+		}
+		if w.value == 0 && int(w.wallet) < len(c.doc.Wallets) {
+			w.value = c.doc.Wallets[w.wallet].Value
+			if d.Points != 0 {
+				n, ok := mulDiv(int64(w.value), int64(d.Points), onePoint, Down)
+				if !ok {
+					n = 0
+				}
+				w.value = Money(n)
+			}
+		}
+		if w.points <= 0 || w.value <= 0 {
+			c.bad(at+".worth", "required", w.value.String(), "what the points pay is missing", "give worth here or point_value in the wallet")
+			w.points, w.value = onePoint, 1
+		}
+		for _, x := range []struct {
+			name string
+			bad  bool
+		}{{"max_percent", d.MaxPercent < 0 || d.MaxPercent > hundredPct}, {"max_line_percent", d.LinePct < 0 || d.LinePct > hundredPct},
+			{"block", d.Block < 0}, {"min_points", d.Min < 0}, {"max_points", d.MaxPoints < 0}, {"max_value", d.MaxValue < 0}, {"line_leaves", d.MinLeft < 0}} {
+			if x.bad {
+				c.bad(at+"."+x.name, "range", "", "out of range", "percents lie between 0 and 100, amounts are not below zero")
+			}
+		}
+		c.rb.ways = append(c.rb.ways, w)
+	}
+}
+
+// sel compiles a Select after checking what it refers to.
+func (c *compiler) sel(at string, s *Select) int32 {
+	if s == nil {
+		return selAll
+	}
+	c.checkSelect(at, s, 0)
+	return c.selectorFor(s)
+}
+
+func (c *compiler) checkSelect(at string, s *Select, depth int) {
+	if depth > 8 {
+		c.bad(at, "too_deep", "", "selections nest more than 8 deep", "")
+		return
+	}
+	for i, l := range s.Lists {
+		if _, ok := c.lists[l]; !ok {
+			unknown(c, fmt.Sprintf("%s.lists[%d]", at, i), "list", l, c.lists)
+		}
+	}
+	if s.PriceFrom != nil && s.PriceTo != nil && *s.PriceFrom > *s.PriceTo {
+		c.bad(at+".price_to", "order", s.PriceTo.String(), "below price_from", "no line can be both")
+	}
+	for i := range s.AnyOf {
+		c.checkSelect(fmt.Sprintf("%s.any_of[%d]", at, i), &s.AnyOf[i], depth+1)
+	}
+	for i := range s.Except {
+		c.checkSelect(fmt.Sprintf("%s.except[%d]", at, i), &s.Except[i], depth+1)
+	}
+}
+
+// text parses a Text's templates.
+func (c *compiler) text(at string, t Text) compiledText {
+	if len(t) == 0 {
+		return nil
+	}
+	out := make(compiledText, len(t))
+	langs := make([]string, 0, len(t))
+	for l := range t {
+		langs = append(langs, l)
+	}
+	slices.Sort(langs)
+	for _, l := range langs {
+		plural := l
+		if plural == "" {
+			plural = c.rb.defaultLang
+		}
+		tpl, err := parseTemplate(plural, t[l])
+		if err != nil {
+			c.bad(at+"."+l, "bad_template", strconv.Quote(t[l]), err.Error(), "write {name} or {name, plural, one {…} other {…}}")
+			continue
+		}
+		for _, v := range tpl.vars {
+			if !slices.Contains(textVariables, v) {
+				c.bad(at+"."+l, "unknown_variable", strconv.Quote(v), "no such variable", didYouMean(v, textVariables))
+			}
+		}
+		out[l] = tpl
+	}
+	return out
+}
+
+func didYouMean(s string, known []string) string {
+	if near := nearest(s, known); near != "" {
+		return "did you mean \"" + near + "\"?"
+	}
+	return "known: " + strings.Join(known, ", ")
+}
+
+func (c *compiler) receiptTexts() {
+	c.cur = &c.rb.noRule
+	compileLines := func(at string, docs []ReceiptText) []receiptLine {
+		var lines []receiptLine
+		for i := range docs {
+			d := &docs[i]
+			p := fmt.Sprintf("%s[%d]", at, i)
+			l := receiptLine{doc: d, text: c.text(p+".text", d.Text), right: c.text(p+".right", d.Right)}
+			if d.When != nil {
+				l.when = c.condition(p+".when", d.When, 0)
+			}
+			c.names(p+".if", d.If)
+			lines = append(lines, l)
+		}
+		return lines
+	}
+	t := &c.rb.texts
+	if len(c.doc.Receipt) > 0 {
+		t.own = compileLines("receipt", c.doc.Receipt)
+	} else {
+		t.receipt = map[string][]receiptLine{}
+		for _, lang := range []string{"en", "ru", "pl"} {
+			block := languages[lang].receipt
+			if len(c.doc.Wallets) == 0 {
+				block = block[:1]
+			}
+			t.receipt[lang] = compileLines("receipt", block)
+		}
+	}
+	for i := range c.doc.Greeting {
+		d := &c.doc.Greeting[i]
+		p := fmt.Sprintf("screen[%d]", i)
+		s := screenLine{doc: d, text: c.text(p+".text", d.Text)}
+		if d.When != nil {
+			s.when = c.condition(p+".when", d.When, 0)
+		}
+		c.names(p+".if", d.If)
+		t.screen = append(t.screen, s)
+	}
+}
+
+func (c *compiler) names(at string, names []string) {
+	for i, n := range names {
+		if !slices.Contains(textVariables, n) {
+			c.bad(fmt.Sprintf("%s[%d]", at, i), "unknown_variable", strconv.Quote(n), "no such variable", didYouMean(n, textVariables))
+		}
+	}
+}
+
+func (c *compiler) vectors() {
+	for i := range c.doc.Vectors {
+		v := &c.doc.Vectors[i]
+		if v.Name == "" {
+			c.bad(fmt.Sprintf("vectors[%d].name", i), "required", "", "a vector without a name", "say what it shows")
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package loyalty
+
+// The sentences the engine makes itself, in the languages of its tills. The
+// words of a programme come from its rulebook.
+var languages = map[string]*phrases{
+	"en": {
+		lang: "en", point: ".", group: ",",
+		discount: must("en", "{discount} off"),
+		points:   must("en", "{points} {points, plural, one {point} other {points}}: {how} of {base}"),
+		bare:     must("en", "{points} {points, plural, one {point} other {points}}"),
+		excluded: must("en", "; {goods} {sum} earns nothing"),
+		reasons: map[string]string{
+			"schedule": "not at this time", "where": "not in this store", "no_member": "only with a card",
+			"audience": "not for this customer", "tier": "not for this tier", "segment": "not for this group of customers",
+			"card": "not with this card", "attribute": "the profile does not fit", "consent": "a consent is missing",
+			"arm": "another arm of the test", "birthday": "not around the birthday", "joined": "not at this length of membership",
+			"anniversary": "not around the anniversary", "language": "not in this language",
+			"basket": "the basket is not there yet", "lines": "the goods are missing", "sets": "the set is not complete",
+			"tender": "not with this means of payment", "coupon": "no coupon shown", "coupon_used": "the coupon is used up",
+			"coupon_early": "the coupon is not valid yet", "coupon_late": "the coupon is no longer valid",
+			"coupon_offline": "the coupon needs a connection", "event": "the event did not happen", "not_confirmed": "not confirmed",
+			"counter": "the count is not reached", "visit": "not on this visit", "bought": "not bought before",
+			"balance": "the balance does not fit", "stamps": "the stamps do not suffice", "fired": "another offer came first",
+			"not_fired": "the other offer did not come", "limit": "the limit is reached", "budget": "the budget is used up",
+			"none": "something rules it out", "not_with": "does not go with another offer", "exclusive": "an exclusive offer came first",
+			"stopped": "an earlier offer ends the list", "not_best": "another offer gives more", "nothing": "nothing to give",
+			"no_line": "no such goods in the basket", "card_blocked": "the card is blocked", "spending": "points were spent",
+			"max_discount": "the most discount is reached", "given": "given", "off": "switched off", "excluded": "excluded by law",
+		},
+		how:     howTexts("en", "{percent} %", "{amount} off", "{points} per {step}", "{points} per {unit}", "× {times}"),
+		receipt: receiptBlock("en", "Points earned", "Points used", "Balance", "You saved"),
+	},
+	"ru": {
+		lang: "ru", point: ",", group: "\u00a0",
+		discount: must("ru", "скидка {discount}"),
+		points:   must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}: {how} от {base}"),
+		bare:     must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}"),
+		excluded: must("ru", "; {goods} на {sum} — без баллов"),
+		reasons: map[string]string{
+			"schedule": "не в это время", "where": "не в этом магазине", "no_member": "только с картой",
+			"audience": "не для этого покупателя", "tier": "не для этого уровня", "segment": "не для этой группы покупателей",
+			"card": "не с этой картой", "attribute": "анкета не подходит", "consent": "нет согласия",
+			"arm": "другая ветвь теста", "birthday": "не около дня рождения", "joined": "не при этом сроке участия",
+			"anniversary": "не около годовщины", "language": "не на этом языке",
+			"basket": "сумма чека ещё не набрана", "lines": "нет нужных товаров", "sets": "набор не полный",
+			"tender": "не с этим способом оплаты", "coupon": "купон не предъявлен", "coupon_used": "купон уже использован",
+			"coupon_early": "купон ещё не действует", "coupon_late": "срок купона истёк",
+			"coupon_offline": "для купона нужна связь", "event": "события не было", "not_confirmed": "не подтверждено",
+			"counter": "счётчик не набран", "visit": "не в эту покупку", "bought": "раньше не покупали",
+			"balance": "баланс не подходит", "stamps": "наклеек не хватает", "fired": "раньше сработала другая акция",
+			"not_fired": "другая акция не сработала", "limit": "лимит исчерпан", "budget": "бюджет исчерпан",
+			"none": "есть исключающее условие", "not_with": "не сочетается с другой акцией", "exclusive": "раньше сработала исключительная акция",
+			"stopped": "предыдущая акция завершает список", "not_best": "другая акция выгоднее", "nothing": "давать нечего",
+			"no_line": "таких товаров в чеке нет", "card_blocked": "карта заблокирована", "spending": "списаны баллы",
+			"max_discount": "достигнута наибольшая скидка", "given": "дано", "off": "выключено", "excluded": "исключено законом",
+		},
+		how:     howTexts("ru", "{percent} %", "скидка {amount}", "{points} за {step}", "{points} за {unit}", "× {times}"),
+		receipt: receiptBlock("ru", "Начислено баллов", "Списано баллов", "Баланс", "Вы сэкономили"),
+	},
+	"pl": {
+		lang: "pl", point: ",", group: "\u00a0",
+		discount: must("pl", "rabat {discount}"),
+		points:   must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}: {how} od {base}"),
+		bare:     must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}"),
+		excluded: must("pl", "; {goods} za {sum} bez punktów"),
+		reasons: map[string]string{
+			"schedule": "nie o tej porze", "where": "nie w tym sklepie", "no_member": "tylko z kartą",
+			"audience": "nie dla tego klienta", "tier": "nie dla tego poziomu", "segment": "nie dla tej grupy klientów",
+			"card": "nie z tą kartą", "attribute": "profil nie pasuje", "consent": "brak zgody",
+			"arm": "inna grupa testu", "birthday": "nie w okolicy urodzin", "joined": "nie przy tym stażu",
+			"anniversary": "nie w okolicy rocznicy", "language": "nie w tym języku",
+			"basket": "koszyk jeszcze za mały", "lines": "brak odpowiednich towarów", "sets": "zestaw niepełny",
+			"tender": "nie przy tej formie płatności", "coupon": "nie okazano kuponu", "coupon_used": "kupon został wykorzystany",
+			"coupon_early": "kupon jeszcze nieważny", "coupon_late": "kupon stracił ważność",
+			"coupon_offline": "kupon wymaga połączenia", "event": "zdarzenie nie zaszło", "not_confirmed": "niepotwierdzone",
+			"counter": "licznik nieosiągnięty", "visit": "nie przy tej wizycie", "bought": "wcześniej nie kupowano",
+			"balance": "saldo nie pasuje", "stamps": "za mało naklejek", "fired": "wcześniej zadziałała inna promocja",
+			"not_fired": "inna promocja nie zadziałała", "limit": "limit wyczerpany", "budget": "budżet wyczerpany",
+			"none": "warunek wyklucza", "not_with": "nie łączy się z inną promocją", "exclusive": "wcześniej zadziałała promocja wyłączna",
+			"stopped": "wcześniejsza promocja kończy listę", "not_best": "inna promocja daje więcej", "nothing": "nie ma czego dać",
+			"no_line": "brak takich towarów w koszyku", "card_blocked": "karta zablokowana", "spending": "wydano punkty",
+			"max_discount": "osiągnięto największy rabat", "given": "przyznano", "off": "wyłączone", "excluded": "wykluczone przez prawo",
+		},
+		how:     howTexts("pl", "{percent} %", "rabat {amount}", "{points} za {step}", "{points} za {unit}", "× {times}"),
+		receipt: receiptBlock("pl", "Zdobyte punkty", "Wydane punkty", "Saldo", "Oszczędzasz"),
+	},
+}
+
+func must(lang, s string) *template {
+	t, err := parseTemplate(lang, s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func howTexts(lang, percent, amount, step, unit, times string) map[string]*template {
+	return map[string]*template{"percent": must(lang, percent), "amount": must(lang, amount),
+		"step": must(lang, step), "unit": must(lang, unit), "times": must(lang, times)}
+}
+
+// receiptBlock is what a receipt says when the rulebook says nothing of its own.
+func receiptBlock(lang, earned, used, balance, saved string) []ReceiptText {
+	pair := func(left, right, name string) ReceiptText {
+		return ReceiptText{Kind: "pair", Text: Text{lang: left}, Right: Text{lang: right}, If: []string{name}}
+	}
+	return []ReceiptText{pair(saved, "{discount}", "discount"), pair(used, "{spent}", "spent"),
+		pair(earned, "{earned}", "earned"), pair(balance, "{balance_after}", "member")}
+}

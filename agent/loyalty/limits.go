@@ -1,0 +1,378 @@
+package loyalty
+
+import "math"
+
+// limit is a compiled Limit. Its use is kept in counters: those of the
+// member travel with the snapshot, the others with the till.
+type limit struct {
+	*Limit
+	key string // "rule:<id>" or "programme:<what>"
+}
+
+const (
+	perReceipt = "receipt"
+	perMember  = "member"
+	perCard    = "card"
+)
+
+// usage is what this receipt adds to limits and budgets.
+type usage struct {
+	member  []CounterAdd
+	shared  []CounterAdd
+	budgets []BudgetUse
+}
+
+func (u *usage) reset() {
+	clear(u.member)
+	clear(u.shared)
+	clear(u.budgets)
+	u.member, u.shared, u.budgets = u.member[:0], u.shared[:0], u.budgets[:0]
+}
+
+// scope is the counter of a limit for this receipt: whose it is, and its
+// name. Member counters are empty for a stranger, who has no history.
+func (e *eval) limitKey(l *limit, suffix string) (key string, ofMember bool) {
+	switch l.Per {
+	case perMember, perCard:
+		return l.key + suffix, true
+	case "store":
+		return l.key + "@store=" + e.r.Store + suffix, false
+	case "till":
+		return l.key + "@till=" + e.r.Store + "/" + e.r.Till + suffix, false
+	case "cashier":
+		return l.key + "@cashier=" + e.r.Store + "/" + e.r.Cashier + suffix, false
+	}
+	return l.key + suffix, false
+}
+
+// used is what earlier receipts have used of a limit, in thousandths for
+// counts and units, and in the amount's own unit for money and points.
+func (e *eval) used(l *limit, suffix string) int64 {
+	if l.Per == perReceipt {
+		return 0
+	}
+	key, ofMember := e.limitKey(l, suffix)
+	if ofMember {
+		if e.m == nil {
+			return 0
+		}
+		return sumDays(e.m.Counters[key], l.Period.start(e.day), e.day)
+	}
+	return sumDays(e.in.Usage[key], l.Period.start(e.day), e.day)
+}
+
+// Suffixes of the counters of one limit.
+const (
+	useCount  = ""
+	useUnits  = ":units"
+	useMoney  = ":money"
+	usePoints = ":points"
+)
+
+// limitsAllow tells whether a rule's limits leave anything.
+func (e *eval) limitsAllow(r *rule) bool {
+	for k := range r.limits {
+		if !e.limitAllows(&r.limits[k]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *eval) limitAllows(l *limit) bool {
+	if l.Per == perReceipt {
+		return true
+	}
+	return (l.Count == 0 || e.used(l, useCount) < l.Count*oneUnit) &&
+		(l.Units == 0 || e.used(l, useUnits) < l.Units*oneUnit) &&
+		(l.Money == 0 || e.used(l, useMoney) < int64(l.Money)) &&
+		(l.Points == 0 || e.used(l, usePoints) < int64(l.Points))
+}
+
+// unitsLeft is how many units the rule's limits let it touch; quantity is
+// what the reward itself allows, 0 for any.
+func (e *eval) unitsLeft(quantity int64) (left int64, limited bool) {
+	left = math.MaxInt64
+	if quantity > 0 {
+		left, limited = quantity, true
+	}
+	for k := range e.rule.limits {
+		l := &e.rule.limits[k]
+		if l.Units > 0 {
+			left, limited = min(left, max(0, l.Units*oneUnit-e.used(l, useUnits))), true
+		}
+	}
+	return left, limited
+}
+
+// withinLimits lowers what a rule has just booked to what its limits and its
+// budget leave, and returns what remains.
+func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
+	left := given
+	for k := range r.limits {
+		l := &r.limits[k]
+		if l.Money > 0 {
+			left = min(left, l.Money-Money(e.used(l, useMoney)))
+		}
+	}
+	for k := range e.rb.programmeLimits {
+		l := &e.rb.programmeLimits[k]
+		if l.What != "discount" {
+			continue
+		}
+		if !e.limitAllows(l) {
+			return 0
+		}
+		if l.Money > 0 {
+			left = min(left, l.Money-Money(e.used(l, useMoney))-e.ruleDiscounts(mark))
+		}
+	}
+	if r.budget >= 0 {
+		room, partial := e.budgetRoom(r)
+		if room < left {
+			if !partial {
+				return 0
+			}
+			left = room
+		}
+	}
+	if left <= 0 {
+		return 0
+	}
+	if left < given {
+		e.shrink(mark, left)
+	}
+	return left
+}
+
+// ruleDiscounts is the sum of rule discounts booked before mark.
+func (e *eval) ruleDiscounts(mark int) (sum Money) {
+	for _, a := range e.allocs[:mark] {
+		if a.rule != ruleExternal {
+			sum += a.amount
+		}
+	}
+	return sum
+}
+
+// shrink lowers the allocations after mark to a smaller total, each in
+// proportion.
+func (e *eval) shrink(mark int, total Money) {
+	part := e.allocs[mark:]
+	e.weights, e.out = e.weights[:0], grown(e.out, len(part))
+	for _, a := range part {
+		e.weights = append(e.weights, int64(a.amount))
+	}
+	e.split.share(int64(total), e.weights, e.weights, e.out)
+	for k := range part {
+		a := &part[k]
+		back := a.amount - Money(e.out[k])
+		a.amount -= back
+		e.lines[a.line].cur += back
+		e.sums += back
+	}
+}
+
+// BudgetUse is what one receipt uses of a budget.
+type BudgetUse struct {
+	Budget string `json:"budget"`
+	Rule   string `json:"rule"`
+	Count  int64  `json:"count,omitempty"`
+	Money  Money  `json:"money,omitzero"`
+	Points Points `json:"points,omitzero"`
+	Cost   Money  `json:"cost,omitzero"` // money, and points and gifts at their value
+}
+
+// budgetUsed is what this receipt has used of a budget so far.
+func (e *eval) budgetUsed(id string) (u BudgetUse) {
+	for _, b := range e.use.budgets {
+		if b.Budget == id {
+			u.Count += b.Count
+			u.Money += b.Money
+			u.Points += b.Points
+			u.Cost += b.Cost
+		}
+	}
+	return u
+}
+
+// budgetAllows tells whether the rule's budget has anything left.
+func (e *eval) budgetAllows(r *rule) bool {
+	b := &e.rb.doc.Budgets[r.budget]
+	q := e.in.Budgets[b.ID]
+	if q == nil {
+		return false
+	}
+	u := e.budgetUsed(b.ID)
+	return (b.Count == 0 || q.Count > u.Count) && (b.Money == 0 || q.Money > u.Money) &&
+		(b.Points == 0 || q.Points > u.Points) && (b.Turnover == 0 || e.turnoverRoom(b, q, u) > 0)
+}
+
+// turnoverRoom is the reward cost that a share of turnover still allows,
+// this receipt's own turnover included.
+func (e *eval) turnoverRoom(b *Budget, q *Quota, u BudgetUse) Money {
+	turnover, ok := addOK(int64(q.Turnover), int64(max(e.sums, 0)))
+	if !ok {
+		return 0
+	}
+	n, ok := mulDiv(turnover, int64(b.Turnover), hundredPct, Down)
+	if !ok {
+		return 0
+	}
+	return Money(n) - q.Cost - u.Cost
+}
+
+// budgetRoom is how much money the rule's budget still allows.
+func (e *eval) budgetRoom(r *rule) (room Money, partial bool) {
+	b := &e.rb.doc.Budgets[r.budget]
+	q := e.in.Budgets[b.ID]
+	room = math.MaxInt64
+	if q == nil {
+		return 0, false
+	}
+	u := e.budgetUsed(b.ID)
+	if b.Money > 0 {
+		room = q.Money - u.Money
+	}
+	if b.Turnover > 0 {
+		room = min(room, e.turnoverRoom(b, q, u))
+	}
+	return max(room, 0), b.Partial
+}
+
+// pointsRoom is how many points the limits and the budget of a rule allow.
+func (e *eval) pointsRoom(r *rule, want Points, w *wallet) Points {
+	left := want
+	for k := range r.limits {
+		if l := &r.limits[k]; l.Points > 0 {
+			left = min(left, l.Points-Points(e.used(l, usePoints))-e.states[r.index].points)
+		}
+	}
+	if r.budget >= 0 {
+		b := &e.rb.doc.Budgets[r.budget]
+		q := e.in.Budgets[b.ID]
+		if q == nil {
+			return 0
+		}
+		room, u := left, e.budgetUsed(b.ID)
+		if b.Points > 0 {
+			room = min(room, q.Points-u.Points)
+		}
+		if b.Turnover > 0 && w.doc.Value > 0 {
+			n, ok := mulDiv(int64(max(0, e.turnoverRoom(b, q, u))), onePoint, int64(w.doc.Value), Down)
+			if ok {
+				room = min(room, Points(n))
+			}
+		}
+		if room < left && !b.Partial {
+			return 0
+		}
+		left = room
+	}
+	return max(left, 0)
+}
+
+// useMoney books a discount on the rule's budget.
+func (e *eval) useMoney(r *rule, given Money) {
+	if r.budget >= 0 {
+		e.useBudget(r, BudgetUse{Money: given, Cost: given})
+	}
+}
+
+// useBudget books a use; the rule counts once however much it gives.
+func (e *eval) useBudget(r *rule, u BudgetUse) {
+	id := e.rb.doc.Budgets[r.budget].ID
+	for k := range e.use.budgets {
+		if b := &e.use.budgets[k]; b.Budget == id && b.Rule == r.id {
+			b.Money += u.Money
+			b.Points += u.Points
+			b.Cost += u.Cost
+			return
+		}
+	}
+	u.Budget, u.Rule, u.Count = id, r.id, 1
+	e.use.budgets = append(e.use.budgets, u)
+}
+
+// settleUsage writes down what this receipt adds to the counters of limits.
+func (e *eval) settleUsage() {
+	for _, k := range e.cands {
+		r, st := &e.rb.rules[k], &e.states[k]
+		if st.state != stateFired {
+			continue
+		}
+		if st.coupon != "" {
+			e.addUse(couponCounter(r.id), true, oneUnit)
+			if st.coupon != r.id {
+				e.addUse(couponCounter(st.coupon), true, oneUnit)
+			}
+		}
+		for n := range r.limits {
+			e.useLimit(&r.limits[n], st.discount, st.points, st.units)
+		}
+	}
+	if len(e.rb.programmeLimits) > 0 {
+		e.useProgrammeLimits()
+	}
+}
+
+func (e *eval) useProgrammeLimits() {
+	var earned Points
+	for _, l := range e.lots {
+		earned += l.points
+	}
+	discount := e.ruleDiscounts(len(e.allocs))
+	for k := range e.rb.programmeLimits {
+		l := &e.rb.programmeLimits[k]
+		switch {
+		case l.What == "earning" && earned > 0:
+			e.useLimit(l, 0, earned, 0)
+		case l.What == "spending" && e.spentPts > 0:
+			e.useLimit(l, 0, e.spentPts, 0)
+		case l.What == "discount" && discount > 0:
+			e.useLimit(l, discount, 0, 0)
+		}
+	}
+}
+
+func (e *eval) useLimit(l *limit, money Money, points Points, units int64) {
+	if l.Per == perReceipt {
+		return
+	}
+	add := func(suffix string, wanted bool, n int64) {
+		if wanted && n != 0 {
+			key, ofMember := e.limitKey(l, suffix)
+			e.addUse(key, ofMember, n)
+		}
+	}
+	add(useCount, l.Count > 0, oneUnit)
+	add(useUnits, l.Units > 0, units*oneUnit)
+	add(useMoney, l.Money > 0, int64(money))
+	add(usePoints, l.Points > 0, int64(points))
+}
+
+// addUse notes a counter movement, once per key.
+func (e *eval) addUse(key string, ofMember bool, n int64) {
+	list := &e.use.shared
+	if ofMember {
+		if e.m == nil {
+			return
+		}
+		list = &e.use.member
+	}
+	for _, a := range *list {
+		if a.Counter == key {
+			return
+		}
+	}
+	*list = append(*list, CounterAdd{key, e.day.String(), n})
+}
+
+// FreshBudgets are quotas with nothing used yet, for trying a rulebook out.
+func (rb *Rulebook) FreshBudgets() map[string]*Quota {
+	m := make(map[string]*Quota, len(rb.doc.Budgets))
+	for _, b := range rb.doc.Budgets {
+		m[b.ID] = &Quota{Money: b.Money, Points: b.Points, Count: b.Count}
+	}
+	return m
+}

@@ -1,0 +1,376 @@
+package loyalty
+
+import (
+	"slices"
+)
+
+// outcome is a Result with the parts it points to, in one allocation.
+type outcome struct {
+	Result
+	member MemberID
+	spend  Spending
+	tier   TierMove
+}
+
+// result writes down what the pricing found.
+func (e *eval) result() *Result {
+	o := new(outcome)
+	r := &o.Result
+	e.res = r
+	r.Receipt, r.Rulebook, r.Currency, r.Time = e.r.ID, e.rb.version, e.rb.doc.Programme.Currency, e.now
+	if e.m != nil {
+		o.member = e.m.ID
+		r.Member = &o.member
+	}
+	if e.spend != nil {
+		o.spend = *e.spend
+		r.Spend = &o.spend
+	}
+	e.resultLines(r)
+	if len(e.lots) > 0 {
+		r.Earned = make([]Earning, len(e.lots))
+		for k, l := range e.lots {
+			r.Earned[k] = Earning{Rule: e.rb.rules[l.rule].id, Wallet: e.rb.wallets[l.wallet].doc.ID, Points: l.points,
+				Active: l.active.String(), Expires: l.expires.String()}
+		}
+	}
+	for _, g := range e.x.gifts {
+		r.Gifts = append(r.Gifts, Gift{Rule: e.rb.rules[g.rule].id, SKU: g.sku, Name: e.say(g.name), Quantity: g.quantity})
+	}
+	e.resultCoupons(r)
+	e.resultStamps(r)
+	if t := e.tierMove(); t != nil {
+		o.tier = *t
+		r.Tier = &o.tier
+	}
+	e.resultCounters(r)
+	r.Usage = slices.Clone(e.use.shared)
+	r.Budgets = slices.Clone(e.use.budgets)
+	r.Grants = slices.Clone(e.x.privileges)
+	r.Segments = slices.Clone(e.x.segments)
+	e.resultRules(r)
+	e.resultTrace(r)
+	if !e.in.Plain {
+		e.resultTexts(r)
+		e.finishTexts()
+	}
+	return r
+}
+
+// resultLines shares the allocations out to the lines. All lines' lists
+// stand in two common arrays.
+func (e *eval) resultLines(r *Result) {
+	for _, a := range e.allocs {
+		if a.rule != ruleExternal {
+			e.lines[a.line].nDisc++
+		}
+	}
+	for _, a := range e.awards {
+		e.lines[a.line].nEarn++
+	}
+	discounts := make([]LineDiscount, len(e.allocs))
+	earned := make([]LineEarning, len(e.awards))
+	r.Lines = make([]LineResult, len(e.lines))
+	nd, ne := int32(0), int32(0)
+	for i := range e.lines {
+		l, out := &e.lines[i], &r.Lines[i]
+		*out = LineResult{ID: l.id, SKU: l.in.SKU, Quantity: l.in.Quantity, Gross: l.gross, Redeemed: l.paid, Spent: l.spent,
+			Net: l.cur, Payable: l.limit, Bans: bansTold[l.bans&7]}
+		if l.nDisc > 0 {
+			out.Discounts = discounts[nd : nd : nd+l.nDisc]
+			nd += l.nDisc
+		}
+		if l.nEarn > 0 {
+			out.Earned = earned[ne : ne : ne+l.nEarn]
+			ne += l.nEarn
+		}
+		if e.rb.set.taxExcluded {
+			out.Tax = e.taxOn(l)
+			r.Totals.Tax += out.Tax
+		}
+		if e.rb.doc.Settings.SplitUnits {
+			out.Units = unitPrices(l.cur, wholeUnits(l.in))
+		}
+		r.Totals.Gross += l.gross
+		r.Totals.Redeemed += l.paid
+		r.Totals.Net += l.cur
+	}
+	r.Totals.Discount = r.Totals.Gross - r.Totals.Redeemed - r.Totals.Net
+	if e.rb.set.taxExcluded {
+		r.Totals.ToPay = r.Totals.Net + r.Totals.Tax
+	}
+	for _, a := range e.allocs {
+		out := &r.Lines[a.line]
+		id := "external"
+		if a.rule != ruleExternal {
+			id = e.rb.rules[a.rule].id
+		}
+		// Several rewards of one rule on one line are one discount.
+		if n := len(out.Discounts); n > 0 && out.Discounts[n-1].Rule == id {
+			out.Discounts[n-1].Amount += a.amount
+			continue
+		}
+		out.Discounts = append(out.Discounts, LineDiscount{id, a.amount})
+	}
+	for _, a := range e.awards {
+		out := &r.Lines[a.line]
+		out.Earned = append(out.Earned, LineEarning{e.rb.rules[a.rule].id, e.rb.wallets[e.lots[a.lot].wallet].doc.ID, a.points})
+	}
+}
+
+// bansTold are the words for each set of bans.
+var bansTold = func() (t [8][]string) {
+	for k := range t {
+		for bit, name := range []string{"discount", "earn", "spend"} {
+			if k&(1<<bit) != 0 {
+				t[k] = append(t[k], name)
+			}
+		}
+	}
+	return
+}()
+
+// taxOn is the tax that comes on top of a line's net.
+func (e *eval) taxOn(l *lineState) Money {
+	rate, err := ParsePercent(l.in.TaxRate)
+	if err != nil || rate < 0 || rate > 100*hundredPct {
+		return 0
+	}
+	n, ok := mulDiv(int64(l.cur), int64(rate), hundredPct, e.rb.set.mode)
+	if !ok {
+		e.fail(ErrOverflow)
+	}
+	return Money(n)
+}
+
+// unitPrices tells the price of single units when net does not divide
+// evenly: the dearer ones first.
+func unitPrices(net Money, units int64) []UnitPrice {
+	if units < 2 || net < 0 || int64(net)%units == 0 {
+		return nil
+	}
+	low, high := int64(net)/units, int64(net)%units
+	return []UnitPrice{{Quantity(high * oneUnit), Money(low + 1)}, {Quantity((units - high) * oneUnit), Money(low)}}
+}
+
+// resultRules sums up the rules that fired, in order.
+func (e *eval) resultRules(r *Result) {
+	n := 0
+	for _, k := range e.cands {
+		if e.states[k].state == stateFired {
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	r.Rules = make([]RuleEffect, 0, n)
+	for _, k := range e.cands {
+		st := &e.states[k]
+		if st.state != stateFired {
+			continue
+		}
+		rl := &e.rb.rules[k]
+		r.Rules = append(r.Rules, RuleEffect{Rule: rl.id, Discount: st.discount, Points: st.points})
+		out := &r.Rules[len(r.Rules)-1]
+		if len(rl.doc.Name) > 0 && !e.in.Plain {
+			out.Name = rl.doc.Name.in(e.lang.lang, e.rb.defaultLang)
+		}
+		if st.points > 0 {
+			out.Wallet = e.rb.wallets[st.wallet].doc.ID
+		}
+		if !e.in.Plain {
+			e.explain(&out.Explain, rl)
+		}
+	}
+}
+
+// resultTrace tells the reason of each rule that was looked at.
+func (e *eval) resultTrace(r *Result) {
+	if e.in.Trace == TraceNone {
+		return
+	}
+	n := len(e.cands) + len(e.x.law)
+	if e.in.Trace == TraceAll {
+		n = len(e.rb.rules) + len(e.x.law)
+	}
+	if e.spend != nil {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	r.Trace = make([]TraceStep, 0, n)
+	e.traceLaw(r)
+	for _, k := range e.cands {
+		r.Trace = append(r.Trace, e.traceRule(k))
+	}
+	if e.spend != nil {
+		why := e.spend.LimitedBy
+		r.Trace = append(r.Trace, TraceStep{Step: "redemption", Rule: e.wayOf().id, Fired: e.spend.Points > 0, Reason: why,
+			Base: e.spend.MaxValue, Amount: e.spend.Value, Points: e.spend.Points})
+	}
+	if e.in.Trace == TraceAll {
+		for k := range e.rb.rules {
+			if _, ok := slices.BinarySearch(e.cands, int32(k)); !ok {
+				r.Trace = append(r.Trace, e.traceRule(int32(k)))
+			}
+		}
+	}
+}
+
+// traceLaw tells which goods the law marked.
+func (e *eval) traceLaw(r *Result) {
+	for k := range e.rb.legal {
+		var sum Money
+		n := 0
+		for _, m := range e.x.law {
+			if m.rule == int32(k) {
+				sum += e.lines[m.line].gross
+				n++
+			}
+		}
+		if n > 0 {
+			law := &e.rb.legal[k]
+			r.Trace = append(r.Trace, TraceStep{Step: "legal", Rule: law.id, Fired: true, Reason: "excluded", Text: law.doc.Source, Base: sum})
+		}
+	}
+}
+
+func (e *eval) traceRule(k int32) TraceStep {
+	rl, st := &e.rb.rules[k], &e.states[k]
+	t := TraceStep{Step: rl.step(), Rule: rl.id, Fired: st.state == stateFired, Reason: st.why, Base: st.base, Amount: st.discount, Points: st.points}
+	switch {
+	case t.Fired && (t.Reason == "" || st.discount > 0 || st.points > 0 && t.Reason != "limit"):
+		t.Reason = "given"
+	case rl.doc.Off:
+		t.Reason = "off"
+	case t.Reason == "":
+		t.Reason = e.skipReason(rl)
+	}
+	if !e.in.Plain {
+		t.Text = e.lang.reasons[t.Reason]
+	}
+	return t
+}
+
+// skipReason says why a rule was not even a candidate.
+func (e *eval) skipReason(r *rule) string {
+	e.rule = r
+	switch {
+	case r.schedule != nil && !r.schedule.holds(e.day, e.minute):
+		return "schedule"
+	case r.where != nil && !r.where.holds(e):
+		return "where"
+	case r.needsMember && e.m == nil:
+		return "no_member"
+	}
+	if r.audience != nil {
+		if ok, why := r.audience.holds(e); !ok {
+			return why
+		}
+	}
+	return "no_line"
+}
+
+// step is the phase in which a rule gives what it gives first.
+func (r *rule) step() string {
+	switch {
+	case len(r.bans) > 0:
+		return "ban"
+	case len(r.discounts) > 0:
+		return "discount"
+	case len(r.points) > 0:
+		return "accrual"
+	}
+	return "reward"
+}
+
+// resultCoupons tells what became of every code shown, and what was issued.
+func (e *eval) resultCoupons(r *Result) {
+	for _, code := range e.r.Coupons {
+		if slices.ContainsFunc(r.Coupons, func(c CouponUse) bool { return c.Code == code }) {
+			continue
+		}
+		u := CouponUse{Code: code, State: "refused", Reason: "unknown"}
+		for _, t := range e.x.taken {
+			if t.code == code {
+				u.State, u.Rule, u.Reason = "used", e.rb.rules[t.rule].id, ""
+				_, held := e.held(code)
+				u.Shared = !held
+			}
+		}
+		if u.State == "refused" {
+			e.whyRefused(&u)
+		}
+		r.Coupons = append(r.Coupons, u)
+	}
+	r.Coupons = append(r.Coupons, e.x.issued...)
+}
+
+func (e *eval) held(code string) (CouponHeld, bool) {
+	if e.m == nil {
+		return CouponHeld{}, false
+	}
+	h, ok := e.m.Coupons[code]
+	return h, ok
+}
+
+// whyRefused finds the rule a code belongs to and why it did not fire.
+func (e *eval) whyRefused(u *CouponUse) {
+	for _, k := range e.cands {
+		rl, st := &e.rb.rules[k], &e.states[k]
+		if !rl.opens(u.Code) {
+			if h, ok := e.held(u.Code); !ok || h.Rule != rl.id {
+				continue
+			}
+		}
+		u.Rule = rl.id
+		if st.state == stateFired {
+			// The rule fired, by another code or for keeps.
+			u.State, u.Reason = "kept", ""
+			return
+		}
+		u.Reason = st.why
+		return
+	}
+}
+
+// resultStamps sums up the movements of each stamp card.
+func (e *eval) resultStamps(r *Result) {
+	for c := range e.rb.doc.StampCards {
+		card := &e.rb.doc.StampCards[c]
+		var added, took, done int64
+		moved := false
+		for _, s := range e.x.stamps {
+			if s.card == int32(c) {
+				added, took, moved = added+s.added, took+s.took, true
+				done += s.done
+			}
+		}
+		if !moved || e.m == nil {
+			continue
+		}
+		held := e.m.Stamps[card.ID] + added - took - done*card.Goal
+		r.Stamps = append(r.Stamps, StampMove{Card: card.ID, Added: added, Held: held, Goal: card.Goal, Completed: done, Taken: took})
+	}
+}
+
+// resultCounters tells what this receipt adds to the member's counters.
+func (e *eval) resultCounters(r *Result) {
+	if e.m == nil {
+		return
+	}
+	n := len(e.rb.counters) + len(e.use.member)
+	if n == 0 {
+		return
+	}
+	r.Counters = make([]CounterAdd, 0, n)
+	day := e.day.String()
+	for k := range e.rb.counters {
+		if add := e.counterAdd(int32(k)); add != 0 {
+			r.Counters = append(r.Counters, CounterAdd{e.rb.counters[k].ID, day, add})
+		}
+	}
+	r.Counters = append(r.Counters, e.use.member...)
+}
