@@ -72,10 +72,14 @@ func (e *eval) resultLines(r *Result) {
 	earned := make([]LineEarning, len(e.awards))
 	r.Lines = make([]LineResult, len(e.lines))
 	nd, ne := int32(0), int32(0)
+	most := Money(0) // no line is told more than the receipt allows
+	if e.spend != nil {
+		most = e.spend.MaxValue
+	}
 	for i := range e.lines {
 		l, out := &e.lines[i], &r.Lines[i]
 		*out = LineResult{ID: l.id, SKU: l.in.SKU, Quantity: l.in.Quantity, Gross: l.gross, Redeemed: l.paid, Spent: l.spent,
-			Net: l.cur, Payable: l.limit, Bans: bansTold[l.bans&7]}
+			Net: l.cur, Payable: min(l.limit, most), Bans: bansTold[l.bans&7]}
 		if l.nDisc > 0 {
 			out.Discounts = discounts[nd : nd : nd+l.nDisc]
 			nd += l.nDisc

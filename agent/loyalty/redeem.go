@@ -46,9 +46,6 @@ func (e *eval) redeem() {
 		sp.LimitedBy = by
 	}
 	sp.Max, sp.MaxValue = points, w.worth(points)
-	if sp.MaxValue > 0 {
-		e.limitLines(w, sp.MaxValue)
-	}
 	if e.r.Spend == "" || points == 0 {
 		return
 	}
@@ -217,14 +214,6 @@ func (w *way) fit(p Points) Points {
 		return 0
 	}
 	return p
-}
-
-// limitLines shares the most that may be paid among the lines, to be told.
-func (e *eval) limitLines(w *way, value Money) {
-	for _, i := range e.linesOf(w.sel) {
-		l := &e.lines[i]
-		l.limit = min(l.limit, value)
-	}
 }
 
 // book pays with points and shares the payment among the lines.

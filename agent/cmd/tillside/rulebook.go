@@ -1,0 +1,234 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tillside/tillside/agent/loyalty"
+)
+
+// Exit codes of the rulebook commands.
+const (
+	exitFine     = 0
+	exitFound    = 1 // the command worked and found what it looks for: problems, conflicts, differences
+	exitUsage    = 2 // wrong flags, or a file that cannot be read
+	exitRefused  = 3 // the receipt or member cannot be priced
+	exitInternal = 4
+)
+
+// exitError carries an exit code; its error has been shown when quiet.
+type exitError struct {
+	code  int
+	err   error
+	quiet bool
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+func (e *exitError) ExitCode() int { return e.code }
+
+// rulebookCommand is `tillside rulebook`: everything that can be done with a
+// rulebook file without a till or a centre.
+func rulebookCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rulebook",
+		Short: "check, try and explain rulebook files",
+		Long: `Work with rulebook files: the documents that say what a programme gives.
+
+Exit codes:
+  0  fine
+  1  the file has problems, conflicts or differences (they are printed)
+  2  wrong flags, or a file that cannot be read
+  3  the receipt or member is refused (the reason is printed)`,
+		Example: `  tillside rulebook check grocer.json
+  tillside rulebook eval --rulebook grocer.json --receipt basket.json --member anna.json
+  tillside rulebook explain --rulebook grocer.json --receipt basket.json --language pl`,
+		SilenceUsage: true,
+	}
+	cmd.AddCommand(rulebookCheck(), rulebookEval())
+	return cmd
+}
+
+// readRulebook reads and decodes a rulebook file; "-" is standard input.
+func readRulebook(cmd *cobra.Command, name string) (*loyalty.Document, error) {
+	data, err := readFile(cmd, name, loyalty.DocumentLimits.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := loyalty.Decode(data)
+	if err != nil {
+		return nil, &exitError{code: exitFound, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return doc, nil
+}
+
+// readFile reads at most one byte more than limit, so that the decoder can
+// say that there is too much without the memory for it.
+func readFile(cmd *cobra.Command, name string, limit int) ([]byte, error) {
+	in := cmd.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, &exitError{code: exitUsage, err: err}
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("read %s: %w", name, err)}
+	}
+	return data, nil
+}
+
+// compiledRulebook reads, decodes and compiles.
+func compiledRulebook(cmd *cobra.Command, name string) (*loyalty.Rulebook, error) {
+	doc, err := readRulebook(cmd, name)
+	if err != nil {
+		return nil, err
+	}
+	rb, err := loyalty.Compile(doc)
+	if err != nil {
+		return nil, &exitError{code: exitFound, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return rb, nil
+}
+
+func printJSON(cmd *cobra.Command, v any) error {
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// checkReport is what `check --json` prints.
+type checkReport struct {
+	File     string           `json:"file"`
+	Version  string           `json:"version,omitempty"`
+	OK       bool             `json:"ok"`
+	Rules    int              `json:"rules"`
+	Problems loyalty.Problems `json:"problems"`
+}
+
+func rulebookCheck() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "check a rulebook: form and meaning",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report := checkReport{File: args[0], Problems: loyalty.Problems{}}
+			rb, err := compiledRulebook(cmd, args[0])
+			var problems loyalty.Problems
+			switch {
+			case errors.As(err, &problems):
+				report.Problems = problems
+			case err != nil:
+				return err
+			default:
+				report.OK = true
+				report.Version = rb.Version()
+				report.Rules = len(rb.Programme().Rules)
+			}
+			if asJSON {
+				if err := printJSON(cmd, report); err != nil {
+					return err
+				}
+			} else if report.OK {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d rules: fine\n", args[0], report.Version, report.Rules)
+			} else {
+				for _, p := range report.Problems {
+					fmt.Fprintln(cmd.OutOrStdout(), p)
+				}
+			}
+			if !report.OK {
+				return &exitError{code: exitFound, err: fmt.Errorf("%s has %d problems", args[0], len(report.Problems)), quiet: true}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// basketFlags are the flags of the commands that price a receipt.
+type basketFlags struct {
+	rulebook, receipt, member, language, at string
+	offline, all, json                      bool
+}
+
+func (f *basketFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.rulebook, "rulebook", "", "rulebook file (required)")
+	fl.StringVar(&f.receipt, "receipt", "", "receipt file; lines with sku, quantity and price are enough (required; - is standard input)")
+	fl.StringVar(&f.member, "member", "", "member snapshot file; without it the customer is a stranger")
+	fl.StringVar(&f.language, "language", "", "language of the texts: en, ru, pl")
+	fl.StringVar(&f.at, "at", "", "the moment, when the receipt has no time: 2026-12-24T18:30:00+01:00 (now)")
+	fl.BoolVar(&f.offline, "offline", false, "price as a till without a link")
+	fl.BoolVar(&f.all, "all", false, "trace every rule, also those that could not fire on this basket")
+	cobra.CheckErr(cmd.MarkFlagRequired("rulebook"))
+	cobra.CheckErr(cmd.MarkFlagRequired("receipt"))
+}
+
+// price prices the basket that the flags name.
+func (f *basketFlags) price(cmd *cobra.Command) (*loyalty.Rulebook, *loyalty.Result, error) {
+	rb, err := compiledRulebook(cmd, f.rulebook)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := readFile(cmd, f.receipt, loyalty.ReceiptLimits.Bytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	in := loyalty.Input{Offline: f.offline, Language: f.language, Now: time.Now(), Budgets: rb.FreshBudgets()}
+	if f.all {
+		in.Trace = loyalty.TraceAll
+	}
+	if in.Receipt, err = loyalty.DecodeReceipt(data); err != nil {
+		return nil, nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", f.receipt, err)}
+	}
+	if f.at != "" {
+		if in.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("--at %q is not a time like 2026-12-24T18:30:00+01:00", f.at)}
+		}
+	}
+	if f.member != "" {
+		data, err := readFile(cmd, f.member, loyalty.ReceiptLimits.Bytes)
+		if err != nil {
+			return nil, nil, err
+		}
+		if in.Member, err = loyalty.DecodeMember(data); err != nil {
+			return nil, nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", f.member, err)}
+		}
+	}
+	res, err := rb.Price(in)
+	if err != nil {
+		return nil, nil, &exitError{code: exitRefused, err: err}
+	}
+	return rb, res, nil
+}
+
+func rulebookEval() *cobra.Command {
+	var f basketFlags
+	cmd := &cobra.Command{
+		Use:   "eval --rulebook FILE --receipt FILE [--member FILE]",
+		Short: "price a receipt: the body that the call calculate answers",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, res, err := f.price(cmd)
+			if err != nil {
+				return err
+			}
+			return printJSON(cmd, res)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", true, "print JSON (always)")
+	return cmd
+}
