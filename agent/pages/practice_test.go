@@ -74,6 +74,7 @@ func TestPracticeByKeyboard(t *testing.T) {
 	b.reads("#basket", "Apples 1 kg")
 	b.press(kb.F2, "2000000125008", kb.Enter)
 	b.reads("#who", "Anna")
+	b.reads("#spendtext", "up to")
 	b.press(kb.F6, "100", kb.Enter)
 	b.reads("#spendtext", "Paying with 100 points = €1.00")
 	b.press(kb.F9)

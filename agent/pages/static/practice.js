@@ -78,10 +78,10 @@
     if (!sale.lines.length) { sale.result = null; draw(); return; }
     T.call('POST', path('calculate'), body(), function (err, a) {
       if (s !== sale || mine !== s.asked) { return; }
-      if (err) { trouble(err); draw(); return; }
+      if (err) { trouble(err); now.message.price = true; draw(); return; }
       s.result = a.result || a;
       s.later = !!a.to_be_credited;
-      if (now.message && now.message.bad) { now.message = null; }
+      if (now.message && now.message.price) { now.message = null; }
       draw();
       if (done) { done(); }
     });
