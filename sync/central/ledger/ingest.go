@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -372,4 +373,19 @@ func Record(tx *db.Tx, device int64, epoch uint32, seq uint64) ([]byte, error) {
 		flat = flat[k+int(n):]
 	}
 	return nil, nil
+}
+
+// KeepEvidence stores the records of a journal that forked, aside from
+// everything that is applied.
+func KeepEvidence(tx *db.Tx, device int64, epoch uint32, from uint64, records [][]byte, at time.Time) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var flat []byte
+	for _, r := range records {
+		flat = binary.AppendUvarint(flat, uint64(len(r)))
+		flat = append(flat, r...)
+	}
+	return tx.Exec(`INSERT INTO evidence (device, epoch, from_seq, to_seq, at, body) VALUES (?,?,?,?,?,?)`,
+		device, int64(epoch), int64(from), int64(from)+int64(len(records))-1, db.Millis(at), encoder.EncodeAll(flat, nil))
 }

@@ -309,3 +309,9 @@ func Touch(tx *db.Tx, ids ...loyalty.MemberID) error {
 	}
 	return w.flushMembers()
 }
+
+// Find notes something a person should look at, found outside the ledger.
+func Find(tx *db.Tx, code string, src Source, detail string, at time.Time) error {
+	return tx.Exec(`INSERT INTO finding (at, code, device, epoch, seq, member, points, detail) VALUES (?,?,?,?,?,0,0,?)`,
+		db.Millis(at), code, src.Device, int64(src.Epoch), int64(src.Seq), detail)
+}

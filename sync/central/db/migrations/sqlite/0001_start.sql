@@ -214,6 +214,17 @@ CREATE TABLE journal (
   UNIQUE (device, epoch, to_seq)
 );
 
+-- Journals of tills that forked, as they brought them. Never applied.
+CREATE TABLE evidence (
+  id INTEGER NOT NULL PRIMARY KEY,
+  device INTEGER NOT NULL,
+  epoch BIGINT NOT NULL,
+  from_seq BIGINT NOT NULL,
+  to_seq BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  body BLOB NOT NULL
+);
+
 -- Records the ledger could not apply. They never block the queue.
 CREATE TABLE parked (
   device INTEGER NOT NULL,

@@ -1,0 +1,215 @@
+package central
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tillside/tillside/sync/central/access"
+	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/httpapi"
+	"github.com/tillside/tillside/sync/central/ledger"
+	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/hub"
+)
+
+// AddressFile holds the real listen address while the server runs.
+const AddressFile = "address"
+
+// Config of a Server. Only Dir is required.
+type Config struct {
+	Dir     string         // data folder
+	Listen  string         // address; "127.0.0.1:0" when empty
+	URL     string         // how tills reach us; empty: as they did
+	Hosts   []string       // names browsers may use; empty: any
+	Zone    *time.Location // of the shops; time.Local when nil
+	Cert    string         // PEM files; both or none
+	CertKey string
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+	Timing  hub.Timing
+	// Poll is how often other processes' changes are looked for; one second
+	// when zero.
+	Poll time.Duration
+}
+
+// Server is a centre at work. Open acquires everything, Close gives it back.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	db       *db.DB
+	ledger   *ledger.Ledger
+	members  *members.Room
+	ingester *ledger.Ingester
+	hub      *hub.Hub
+	http     *http.Server
+	listener net.Listener
+	engine   *Engine
+	tls      bool
+
+	// Password of the first operator, when this start made one. It is not
+	// kept anywhere else.
+	Password string
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	failed chan error
+}
+
+// Open opens the database, listens, and serves. ctx bounds the opening only.
+func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = time.Second
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, failed: make(chan error, 1), tls: cfg.Cert != ""}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if s.db, err = db.Open(ctx, cfg.Dir); err != nil {
+		return nil, err
+	}
+	s.engine = NewEngine(s.db)
+	s.ledger = &ledger.Ledger{Now: cfg.Now, Zone: cfg.Zone, Rules: s.engine}
+	s.members = &members.Room{Ledger: s.ledger, Now: cfg.Now}
+	err = s.db.Write(ctx, func(tx *db.Tx) (err error) {
+		if _, err = s.members.LookupKey(tx); err != nil {
+			return err
+		}
+		s.Password, err = access.First(tx, cfg.Now())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare database: %w", err)
+	}
+	s.ingester = ledger.NewIngester(s.ledger, s.db)
+	if s.hub, err = hub.New(hub.Config{Backend: &backend{s}, Central: cfg.Version, Log: cfg.Log, Timing: cfg.Timing, Now: cfg.Now}); err != nil {
+		return nil, err
+	}
+	handler, err := httpapi.New(httpapi.Config{
+		DB: s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop,
+		URL: cfg.URL, Hosts: cfg.Hosts, TLS: s.tls, Version: cfg.Version, Log: cfg.Log, Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	if s.tls {
+		cert, err := tls.LoadX509KeyPair(cfg.Cert, cfg.CertKey)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate: %w", err)
+		}
+		// http/1.1 only: a session is a websocket, which needs the connection.
+		s.listener = tls.NewListener(s.listener, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}})
+	}
+	if err := writeAddress(filepath.Join(cfg.Dir, AddressFile), s.Address()); err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.wg.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serve: %w", err)
+		}
+	})
+	s.wg.Go(func() { s.watch(run) })
+	s.wg.Go(func() { s.days(run) })
+	if host, _, err := net.SplitHostPort(s.Address()); err == nil && !s.tls && !net.ParseIP(host).IsLoopback() {
+		s.log.Warn("listening without a certificate beyond this machine", "address", s.Address())
+	}
+	s.log.Info("centre is up", "address", s.Address(), "version", cfg.Version)
+	return s, nil
+}
+
+// writeAddress replaces the file whole, so that a reader never sees half.
+func writeAddress(file, address string) error {
+	tmp := file + ".new"
+	if err := os.WriteFile(tmp, []byte(address+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write address: %w", err)
+	}
+	if err := os.Rename(tmp, file); err != nil {
+		return fmt.Errorf("write address: %w", err)
+	}
+	return nil
+}
+
+// Address is the real listen address, host:port.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// URL is where a browser on this machine finds the pages.
+func (s *Server) URL() string {
+	if s.tls {
+		return "https://" + s.Address()
+	}
+	return "http://" + s.Address()
+}
+
+// Failed gets an error when serving ends by itself.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// DB is the open database, for commands and tests in this process.
+func (s *Server) DB() *db.DB { return s.db }
+
+// Members is the member room.
+func (s *Server) Members() *members.Room { return s.members }
+
+// Ledger is the ledger.
+func (s *Server) Ledger() *ledger.Ledger { return s.ledger }
+
+// Close ends all sessions, finishes what was begun and closes the database.
+// When ctx ends first, connections are cut; nothing acknowledged is lost.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	err = errors.Join(err, s.hub.Close(ctx))
+	s.cancel()
+	s.wg.Wait()
+	os.Remove(filepath.Join(s.cfg.Dir, AddressFile))
+	s.ingester.Close()
+	return errors.Join(err, s.db.Close())
+}
+
+// release gives back what a failed Open had acquired.
+func (s *Server) release() {
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	if s.hub != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = s.hub.Close(ctx)
+		cancel()
+	}
+	if s.ingester != nil {
+		s.ingester.Close()
+	}
+	if s.db != nil {
+		s.db.Close()
+	}
+}
