@@ -36,7 +36,16 @@ type Central struct {
 	// in the data folder.
 	SigningKey string     `toml:"signing_key"`
 	TLS        CentralTLS `toml:"tls"`
-	Log        Log        `toml:"log"`
+	Log        CentralLog `toml:"log"`
+}
+
+// CentralLog is what the centre says to its standard error, which the service
+// manager keeps and rotates.
+type CentralLog struct {
+	// Level is debug, info, warn or error.
+	Level string `toml:"level"`
+	// Format is text or json.
+	Format string `toml:"format"`
 }
 
 // CentralTLS is the certificate of the listen address. Both or none.
@@ -49,7 +58,7 @@ type CentralTLS struct {
 
 // DefaultCentral returns the settings of a centre without a settings file.
 func DefaultCentral() Central {
-	return Central{Version: 1, Listen: "127.0.0.1:8760", Log: Log{Level: "info", Format: "text", MaxMB: 20, Keep: 5}}
+	return Central{Version: 1, Listen: "127.0.0.1:8760", Log: CentralLog{Level: "info", Format: "text"}}
 }
 
 // LoadCentral reads and checks a settings file. The error is ErrNoFile when
@@ -115,6 +124,4 @@ func (c *Central) check(bad func(field, found, remedy string)) {
 	}
 	oneOf(bad, "log.level", c.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(bad, "log.format", c.Log.Format, []string{"text", "json"})
-	between(bad, "log.max_mb", c.Log.MaxMB, 1, 10_000)
-	between(bad, "log.keep", c.Log.Keep, 0, 1000)
 }

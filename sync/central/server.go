@@ -2,6 +2,7 @@ package central
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/tillside/tillside/sync/central/httpapi"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/hub"
 )
 
@@ -31,6 +33,7 @@ type Config struct {
 	URL     string         // how tills reach us; empty: as they did
 	Hosts   []string       // names browsers may use; empty: any
 	Zone    *time.Location // of the shops; time.Local when nil
+	SignKey string         // file of the key that signs rulebooks; keys/rulebook.key in Dir when empty
 	Cert    string         // PEM files; both or none
 	CertKey string
 	Version string
@@ -91,8 +94,14 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.engine = NewEngine(s.db)
 	s.ledger = &ledger.Ledger{Now: cfg.Now, Zone: cfg.Zone, Rules: s.engine}
 	s.members = &members.Room{Ledger: s.ledger, Now: cfg.Now}
+	if cfg.SignKey == "" {
+		cfg.SignKey = KeyFile(cfg.Dir)
+	}
 	err = s.db.Write(ctx, func(tx *db.Tx) (err error) {
 		if _, err = s.members.LookupKey(tx); err != nil {
+			return err
+		}
+		if err = firstKey(tx, cfg.SignKey, cfg.Now()); err != nil {
 			return err
 		}
 		s.Password, err = access.First(tx, cfg.Now())
@@ -144,6 +153,23 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.log.Info("centre is up", "address", s.Address(), "version", cfg.Version)
 	return s, nil
+}
+
+// KeyFile is where the signing key of rulebooks lies when nothing else is said.
+func KeyFile(dir string) string { return filepath.Join(dir, "keys", "rulebook.key") }
+
+// firstKey sees to it that there is a signing key before the first till is
+// enrolled: a till trusts the keys it is told of then.
+func firstKey(tx *db.Tx, file string, now time.Time) error {
+	keys, err := rulebook.Keys(tx)
+	if err != nil || len(keys) > 0 {
+		return err
+	}
+	key, _, err := rulebook.LoadKey(file)
+	if err != nil {
+		return err
+	}
+	return rulebook.Trust(tx, key.Public().(ed25519.PublicKey), now)
 }
 
 // writeAddress replaces the file whole, so that a reader never sees half.

@@ -43,7 +43,10 @@ type RowProblem struct {
 	Err  error
 }
 
-func (p RowProblem) Error() string { return fmt.Sprintf("line %d: %v", p.Line, p.Err) }
+func (p RowProblem) Error() string {
+	prefix := fmt.Sprintf("line %d: ", p.Line)
+	return prefix + strings.ReplaceAll(p.Err.Error(), "\n", "\n"+prefix)
+}
 
 // RowProblems is everything that is wrong with a file, in the order of its
 // lines.

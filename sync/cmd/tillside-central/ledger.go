@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/ledger"
+	"github.com/tillside/tillside/sync/central/members"
+)
+
+func ledgerCommand(p *program) *cobra.Command {
+	c := &cobra.Command{Use: "ledger", Short: "The ledger: verify it, add it up"}
+	c.AddCommand(ledgerVerify(p), ledgerTotals(p), ledgerParked(p))
+	return c
+}
+
+func ledgerVerify(p *program) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "verify", Short: "Recompute every balance from its entries and check the invariants", Args: args(cobra.NoArgs),
+		Long: `Recomputes every balance from its entries and holds it against what is stored:
+what was issued equals what is available, pending, held, leased, spent and
+expired; nothing is below zero; holds and lots are covered; no entry is
+missing. Exit code 3 when something is wrong.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
+				var r *ledger.Report
+				err := d.Read(ctx, func(tx *db.Tx) (err error) { r, err = ledger.Verify(tx); return err })
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					err = printJSON(cmd.OutOrStdout(), r)
+				} else {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d members, %d balances, %d entries, %d receipts: %d problems\n", r.Members, r.Balances, r.Entries, r.Receipts, r.Broken)
+				}
+				if err != nil {
+					return err
+				}
+				if !r.OK() {
+					return &checkFailed{strings.Join(r.Problems, "\n")}
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func ledgerTotals(p *program) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "totals", Short: "Add up what was earned, spent, reversed and is left", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
+				var s *ledger.Summary
+				err := d.Read(ctx, func(tx *db.Tx) (err error) { s, err = ledger.Sum(tx); return err })
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), s)
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintf(w, "members\t%d\nreceipts\t%d\nreturns\t%d\nvoided\t%d\nentries\t%d\nrecords\t%d\nparked\t%d\nwaiting\t%d\nfindings\t%d\n",
+					s.Members, s.Receipts, s.Returns, s.Voided, s.Entries, s.Records, s.Parked, s.Waiting, s.Findings)
+				for _, t := range s.Wallets {
+					fmt.Fprintf(w, "\nwallet\t%s\nearned\t%s\nspent\t%s\nreversed\t%s\nrestored\t%s\nexpired\t%s\nadjusted\t%s\nunclaimed\t%s\nlost\t%s\navailable\t%s\npending\t%s\nheld\t%s\nleased\t%s\n",
+						t.Wallet, t.Earned, t.Spent, t.Reversed, t.Restored, t.Expired, t.Adjusted, t.Unclaimed, t.Lost, t.Available, t.Pending, t.Held, t.Leased)
+				}
+				return w.Flush()
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func ledgerParked(p *program) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "parked", Short: "List records that could not be booked, with the reason", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
+				all := []ledger.Parked{}
+				err := d.Read(ctx, func(tx *db.Tx) error {
+					some, err := ledger.ParkedRecords(tx, 100_000)
+					all = append(all, some...)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), all)
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "STORE\tTILL\tDEVICE\tEPOCH\tSEQ\tTYPE\tREASON")
+				for _, x := range all {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", x.Store, x.Till, x.Device, x.Epoch, x.Seq, x.Type, x.Reason)
+				}
+				return w.Flush()
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
