@@ -220,7 +220,7 @@ func TestAgentGoesAndComesBack(t *testing.T) {
 	b.reads("#greeting", "Anna")
 	s.set(func() { s.slow = 300 * time.Millisecond })
 	s.cut()
-	b.reads("#strip", "The till program is not answering. Sell as usual")
+	b.reads("#strip", "No answer from the till program. Sell as usual")
 	b.reads("#greeting", "Anna") // who stands there is not forgotten
 	s.set(func() { s.slow = 0; s.devices[1].State = "cover_open" })
 	b.reads("#strip", "Printer: cover open.")
@@ -259,6 +259,11 @@ func TestCashierFitsEveryScreen(t *testing.T) {
 			for _, out := range []string{"document.documentElement.scrollWidth > innerWidth", "document.documentElement.scrollHeight > innerHeight"} {
 				if b.eval(out) == "true" {
 					t.Errorf("%v %s: %s", size, lang, out)
+				}
+			}
+			for _, text := range []string{"strip.offline", "strip.noagent", "strip.connecting"} {
+				if b.eval("Tillside.put(document.getElementById('strip'), Tillside.t('"+text+"')).scrollWidth > document.getElementById('strip').clientWidth") == "true" {
+					t.Errorf("%v %s: %s does not fit", size, lang, text)
 				}
 			}
 			if out := b.eval(`[].slice.call(document.querySelectorAll('button, .spend p, .sums dd, .sums dt, label')).filter(function (e) {

@@ -62,10 +62,15 @@
     list.appendChild(li);
   }
 
+  var order = 'reader printer fiscal display';
+
   function deviceNames(now) {
     var names = [], n;
     for (n in now.devices) { if (now.devices.hasOwnProperty(n)) { names.push(n); } }
-    return names.sort();
+    return names.sort(function (a, b) {
+      var x = order.indexOf(now.devices[a].kind), y = order.indexOf(now.devices[b].kind);
+      return x !== y ? x - y : a < b ? -1 : 1;
+    });
   }
 
   function drawDevices(now) {

@@ -129,6 +129,7 @@
     if (m && m.birthday) { st.appendChild(T.el('span', 'badge warn', T.t('birthday'))); }
     if (!m) { st.appendChild(document.createTextNode(T.t('wait.text'))); }
 
+    T.show(byId('waiting'), !m);
     var trouble = byId('trouble');
     if (m && !known) { s = 'unknown'; }
     T.show(trouble, !!m && cardTrouble.hasOwnProperty(s));
