@@ -95,12 +95,11 @@ type Health struct {
 	MinFreeMB int `toml:"min_free_mb"`
 }
 
-// Device is one thing on a cable.
+// Device is one thing on a cable. What it is (scanner, printer, display)
+// follows from its driver.
 type Device struct {
 	// Name for people and logs, unique: "counter scanner".
 	Name string `toml:"name"`
-	// Kind is scanner, printer or display.
-	Kind string `toml:"kind"`
 	// Model names a file of configs/devices; it brings driver, line settings,
 	// columns and code page.
 	Model string `toml:"model"`
@@ -108,8 +107,18 @@ type Device struct {
 	Driver string `toml:"driver"`
 	// Port is a port name, a stable path, or tcp:host:port.
 	Port string `toml:"port"`
+	// Line overrides line settings of the model.
+	Line DeviceLine `toml:"line"`
 	// Options override single values of the model, as the driver names them.
 	Options map[string]string `toml:"options"`
+}
+
+// DeviceLine overrides how the line stands; zero values keep the model's.
+type DeviceLine struct {
+	Baud     int    `toml:"baud"`      // bits per second
+	DataBits int    `toml:"data_bits"` // 7 or 8
+	Parity   string `toml:"parity"`    // none, even, odd, mark, space
+	StopBits int    `toml:"stop_bits"` // 1 or 2
 }
 
 // Languages the agent speaks.
@@ -215,12 +224,8 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	a.checkDevices(bad)
 }
 
-// DeviceKinds are the kinds a device may have.
-var DeviceKinds = []string{"scanner", "printer", "display"}
-
 func (a *Agent) checkDevices(bad func(field, found, remedy string)) {
 	names, ports := map[string]int{}, map[string]int{}
-	kinds := map[string]int{}
 	for i, dev := range a.Devices {
 		at := fmt.Sprintf("devices[%d]", i)
 		if dev.Name == "" {
@@ -229,12 +234,8 @@ func (a *Agent) checkDevices(bad func(field, found, remedy string)) {
 			bad(at+".name", show(dev.Name), fmt.Sprintf("devices[%d] has this name already", k))
 		}
 		names[dev.Name] = i
-		oneOf(bad, at+".kind", dev.Kind, DeviceKinds)
 		if dev.Model == "" && dev.Driver == "" {
 			bad(at+".model", "", "name a model (tillside devices models) or a driver")
-		}
-		if dev.Model != "" && dev.Driver != "" {
-			bad(at+".driver", show(dev.Driver), "the model names its driver; give one of the two")
 		}
 		if dev.Port == "" {
 			bad(at+".port", "", "want a port: \"COM3\", \"/dev/serial/by-id/…\", \"tcp:192.168.1.20:9100\"")
@@ -242,21 +243,7 @@ func (a *Agent) checkDevices(bad func(field, found, remedy string)) {
 			bad(at+".port", show(dev.Port), fmt.Sprintf("devices[%d] is on this port already", k))
 		}
 		ports[dev.Port] = i
-		kinds[dev.Kind]++
-		if dev.Kind != "scanner" && kinds[dev.Kind] == 2 {
-			bad(at+".kind", show(dev.Kind), "one "+dev.Kind+" per till")
-		}
 	}
-}
-
-// Printer returns the first device of a kind, or nil.
-func (a *Agent) Printer() *Device {
-	for i := range a.Devices {
-		if a.Devices[i].Kind == "printer" {
-			return &a.Devices[i]
-		}
-	}
-	return nil
 }
 
 // absolute knows both systems' absolute paths, because the centre checks

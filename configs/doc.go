@@ -5,7 +5,7 @@
 // wrong type and a value out of range are problems, and all of them are told
 // at once, each with file, line, field, what was found and what would do:
 //
-//	till.toml:14: devices[0].kind: found "scaner"; want scanner, printer or display
+//	till.toml:14: language: found "de"; want en, ru or pl
 //
 // "No file" is told apart from "bad file" (ErrNoFile): a program without a
 // settings file runs with its defaults, one with a broken file does not

@@ -72,7 +72,7 @@ func TestSampleDevicesAreReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.Devices) != 2 || a.Devices[1].Options["baud"] != "38400" || a.Printer() != &a.Devices[1] {
+	if len(a.Devices) != 2 || a.Devices[1].Line.Baud != 38400 || a.Devices[1].Options["columns"] != "42" {
 		t.Errorf("devices: %+v", a.Devices)
 	}
 }
@@ -92,16 +92,16 @@ budget = "soon"
 
 [[devices]]
 name = "a"
-kind = "scanner"
 driver = "barcode"
 port = "COM1"
 
 [[devices]]
 name = "a"
-kind = "scaner"
 port = "COM1"
+[devices.line]
+parity = 8
 [devices.options]
-baud = 9600
+columns = 42
 `
 	_, err := ParseAgent("till.toml", []byte(file))
 	var ps Problems
@@ -117,10 +117,10 @@ baud = 9600
 		`till.toml:8: api.origins[0]: found "http://a/"; want an exact origin such as "http://localhost:3000"`,
 		`till.toml:8: api.origins[1]: found "*"; want an exact origin such as "http://localhost:3000"`,
 		`till.toml:11: centre.budget: found "soon"; want a length of time such as "20s" or "1h30m"`,
-		`till.toml:19: devices[1].model: name a model (tillside devices models) or a driver`,
-		`till.toml:20: devices[1].name: found "a"; devices[0] has this name already`,
-		`till.toml:21: devices[1].kind: found "scaner"; want scanner, printer or display`,
-		`till.toml:22: devices[1].port: found "COM1"; devices[0] is on this port already`,
+		`till.toml:18: devices[1].model: name a model (tillside devices models) or a driver`,
+		`till.toml:19: devices[1].name: found "a"; devices[0] has this name already`,
+		`till.toml:20: devices[1].port: found "COM1"; devices[0] is on this port already`,
+		`till.toml:22: devices[1].line.parity: found 8; want text in quotes`,
 	}
 	if got := ps.Error(); got != strings.Join(want, "\n") {
 		t.Errorf("got:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))

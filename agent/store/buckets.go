@@ -1,0 +1,44 @@
+package store
+
+// Buckets of journal.db. sync/outbox keeps its own beside them.
+var (
+	// bucketMeta: format, epoch and the like.
+	bucketMeta = []byte("meta")
+	// bucketReceipts: receipt id -> Receipt (JSON).
+	bucketReceipts = []byte("receipts")
+	// bucketReceiptsByTime: time of the last change (8 bytes) + receipt id.
+	bucketReceiptsByTime = []byte("receipts_by_time")
+	// bucketOpen: id of each receipt that holds something and is not resolved.
+	bucketOpen = []byte("receipts_open")
+	// bucketAnswers: idempotency key -> Answer (JSON).
+	bucketAnswers = []byte("answers")
+	// bucketAnswersByTime: time (8 bytes) + idempotency key.
+	bucketAnswersByTime = []byte("answers_by_time")
+	// bucketDeltas: subject + seq (8 bytes) -> Delta (JSON).
+	bucketDeltas = []byte("member_deltas")
+	// bucketShifts: shift + receipt id -> totals of the receipt, for counting.
+	bucketShifts = []byte("shifts")
+)
+
+var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketOpen,
+	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts}
+
+// Buckets of cache.db.
+var (
+	// bucketMembers: first 8 bytes of a card reference -> member (compact).
+	bucketMembers = []byte("members")
+	// bucketRefs: member id (8 bytes) -> its references, 8 bytes each.
+	bucketRefs = []byte("refs")
+	// bucketWords: number (2 bytes) -> word, the dictionary of the codec.
+	bucketWords = []byte("words")
+	// bucketStops: first 8 bytes of a card reference -> reason.
+	bucketStops = []byte("stops")
+	// bucketBundles: version (8 bytes) -> signed rulebook as it came.
+	bucketBundles = []byte("bundles")
+	// bucketCursors: lane -> how far it was read (8 bytes).
+	bucketCursors = []byte("cursors")
+	// bucketCacheMeta: format, version of the active bundle.
+	bucketCacheMeta = []byte("meta")
+)
+
+var cacheBuckets = [][]byte{bucketMembers, bucketRefs, bucketWords, bucketStops, bucketBundles, bucketCursors, bucketCacheMeta}

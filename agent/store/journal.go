@@ -1,0 +1,281 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tillside/tillside/sync/boltfile"
+	"github.com/tillside/tillside/sync/outbox"
+	"go.etcd.io/bbolt"
+)
+
+// JournalFile is the name of the journal in the data folder.
+const JournalFile = "journal.db"
+
+// Options of OpenJournal.
+type Options struct {
+	// Identity of this till; the zero value opens a journal that takes no
+	// records (a till that is not enrolled yet).
+	Identity outbox.Identity
+	// Stamp is written into every record; see outbox.Options.
+	Stamp func() outbox.Stamp
+	// Check, when not nil, examines the file before it is opened; wanted after
+	// an unclean stop. It returns ErrDamaged for a file to be set aside.
+	Check func(path string) error
+	// Mirror keeps a flat copy of unsent records beside the journal.
+	Mirror bool
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Journal is the precious file. It is safe for concurrent use.
+type Journal struct {
+	path string
+	opts Options
+	// Aside names the damaged journal that was set aside at opening.
+	Aside string
+
+	mu     sync.RWMutex // held for writing while the file is closed and opened again
+	db     *bbolt.DB
+	box    *outbox.Box
+	broken error // why the file could not be opened again
+}
+
+// OpenJournal opens journal.db in dir. A damaged one is set aside whole, and
+// a new one is begun: Aside tells, and the caller must see to a new epoch.
+func OpenJournal(dir string, o Options) (*Journal, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	j := &Journal{path: filepath.Join(dir, JournalFile), opts: o}
+	err := j.check()
+	if err == nil {
+		err = j.open()
+	}
+	if errors.Is(err, ErrDamaged) || errors.Is(err, outbox.ErrDamaged) {
+		aside, err2 := boltfile.SetAside(j.path, o.Now())
+		if err2 != nil {
+			return nil, errors.Join(err, err2)
+		}
+		j.Aside = aside
+		err = j.open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *Journal) check() error {
+	if j.opts.Check == nil {
+		return nil
+	}
+	if _, err := os.Stat(j.path); err != nil {
+		return nil // a new one
+	}
+	return j.opts.Check(j.path)
+}
+
+// open opens file and outbox; j.mu is held or nobody else knows j.
+func (j *Journal) open() error {
+	db, err := openFile(j.path, journalBuckets)
+	if err != nil {
+		return err
+	}
+	j.db, j.box = db, nil
+	if j.opts.Identity != (outbox.Identity{}) {
+		o := outbox.Options{Stamp: j.opts.Stamp}
+		if j.opts.Mirror {
+			o.Mirror = j.path + ".mirror"
+		}
+		err = boltfile.Guard(func() (err error) {
+			j.box, err = outbox.Open(db, j.opts.Identity, o)
+			return err
+		})
+		if err != nil {
+			db.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes the file. Calls in flight end first.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.shut()
+}
+
+func (j *Journal) shut() error {
+	var err error
+	if j.box != nil {
+		err = j.box.Close()
+		j.box = nil
+	}
+	if j.db != nil {
+		err = errors.Join(err, j.db.Close())
+		j.db = nil
+	}
+	return err
+}
+
+// Box is the outbox in this file, for the uplink; nil when not enrolled or
+// when the file is broken. It changes when the file had to be opened again.
+func (j *Journal) Box() *outbox.Box {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.box
+}
+
+// Size is the file's size in bytes.
+func (j *Journal) Size() int64 {
+	st, err := os.Stat(j.path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// errNotOpen is wrapped when a failed commit was followed by a failed open.
+var errNotOpen = errors.New("the journal could not be opened again")
+
+// View runs fn in a reading transaction.
+func (j *Journal) View(fn func(tx *Tx) error) error {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	if j.db == nil {
+		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
+	}
+	return boltfile.Guard(func() error {
+		return j.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}) })
+	})
+}
+
+// Update runs fn in a writing transaction. See the package comment for what
+// its error means.
+func (j *Journal) Update(fn func(tx *Tx) error) error {
+	j.mu.RLock()
+	err, commit := j.update(fn)
+	j.mu.RUnlock()
+	if !commit {
+		return err
+	}
+	// The commit itself failed. What is on disk is not known: bbolt's own
+	// picture may differ from the file's, so it is opened anew (I12).
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_ = j.shut() // the handle is not trusted; its error says nothing new
+	j.broken = err
+	if e := j.open(); e != nil {
+		j.broken = errors.Join(err, e)
+	}
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+}
+
+// update reports as second result whether the error came from the commit.
+func (j *Journal) update(fn func(tx *Tx) error) (error, bool) {
+	if j.db == nil {
+		return fmt.Errorf("%w: %w", errNotOpen, j.broken), true
+	}
+	inside := true
+	err := boltfile.Guard(func() error {
+		return j.db.Update(func(tx *bbolt.Tx) error {
+			if err := fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}); err != nil {
+				return err
+			}
+			inside = false
+			return nil
+		})
+	})
+	return err, err != nil && !inside
+}
+
+// Tx is a transaction on the journal. It and what it hands out of the file
+// must not be used after fn returned; values are copies and may.
+type Tx struct {
+	tx  *bbolt.Tx
+	box *outbox.Box
+	now func() time.Time
+}
+
+// ErrNotEnrolled is returned by Append on a till without identity.
+var ErrNotEnrolled = errors.New("this till is not enrolled")
+
+// Append writes a journal record.
+func (t *Tx) Append(e outbox.Entry) (outbox.Appended, error) {
+	if t.box == nil {
+		return outbox.Appended{}, ErrNotEnrolled
+	}
+	return t.box.Append(t.tx, e)
+}
+
+// Epoch is the incarnation records are written in.
+func (t *Tx) Epoch() uint32 {
+	if t.box == nil {
+		return 0
+	}
+	return t.box.Identity().Epoch
+}
+
+func (t *Tx) get(bucket []byte, key string, v any) (bool, error) {
+	b := t.tx.Bucket(bucket).Get([]byte(key))
+	if b == nil {
+		return false, nil
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return false, fmt.Errorf("%s %q: %w: %w", bucket, key, ErrDamaged, err)
+	}
+	return true, nil
+}
+
+func (t *Tx) put(bucket []byte, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", bucket, key, err)
+	}
+	return t.tx.Bucket(bucket).Put([]byte(key), b)
+}
+
+// Meta reads a small value of the agent's own; nil when there is none.
+func (t *Tx) Meta(name string) []byte { return bytes.Clone(t.tx.Bucket(bucketMeta).Get([]byte(name))) }
+
+// SetMeta stores a small value.
+func (t *Tx) SetMeta(name string, v []byte) error { return t.tx.Bucket(bucketMeta).Put([]byte(name), v) }
+
+// timeKey sorts by time, then by name.
+func timeKey(at time.Time, name string) []byte {
+	return append(be64(uint64(at.UnixMilli())), name...)
+}
+
+// expire deletes up to max of the oldest entries of an index and what they
+// point to, as long as they are older than before.
+func (t *Tx) expire(index, bucket []byte, before time.Time, max int, keep func(name []byte) bool) (int, error) {
+	var gone [][]byte
+	c := t.tx.Bucket(index).Cursor()
+	limit := uint64(before.UnixMilli())
+	for k, _ := c.First(); k != nil && len(gone) < max; k, _ = c.Next() {
+		if len(k) < 8 || binary.BigEndian.Uint64(k) >= limit {
+			break
+		}
+		if keep == nil || !keep(k[8:]) {
+			gone = append(gone, bytes.Clone(k))
+		}
+	}
+	for _, k := range gone {
+		if err := t.tx.Bucket(index).Delete(k); err != nil {
+			return 0, err
+		}
+		if err := t.tx.Bucket(bucket).Delete(k[8:]); err != nil {
+			return 0, err
+		}
+	}
+	return len(gone), nil
+}

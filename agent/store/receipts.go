@@ -1,0 +1,337 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// Retention is how long receipts and answers are kept.
+const Retention = 35 * 24 * time.Hour
+
+// State is where a receipt stands.
+type State string
+
+// States of a receipt. Allowed moves:
+//
+//	open -> held -> captured -> partly_returned -> returned
+//	open, held, captured -> voided       held -> unresolved -> captured, voided
+const (
+	Open           State = "open"   // points asked for, the centre has not answered
+	Held           State = "held"   // authorised
+	Captured       State = "captured"
+	PartlyReturned State = "partly_returned"
+	Returned       State = "returned"
+	Voided         State = "voided"
+	Unresolved     State = "unresolved" // held, and nobody told what became of it
+)
+
+var moves = map[State][]State{
+	"":             {Open, Held, Captured, Voided},
+	Open:           {Open, Held, Captured, Voided},
+	Held:           {Open, Held, Captured, Voided, Unresolved},
+	Unresolved:     {Captured, Voided},
+	Captured:       {Captured, PartlyReturned, Returned, Voided},
+	PartlyReturned: {PartlyReturned, Returned},
+	Returned:       {Returned},
+	Voided:         {Voided},
+}
+
+// ErrState is wrapped when a receipt may not go from one state to another.
+var ErrState = errors.New("receipt is in another state")
+
+// May tells whether a receipt in state s may become next.
+func (s State) May(next State) bool {
+	for _, m := range moves[s] {
+		if m == next {
+			return true
+		}
+	}
+	return false
+}
+
+// Hold is points kept for a receipt.
+type Hold struct {
+	ID     string         `json:"id"`
+	Wallet string         `json:"wallet"`
+	Points loyalty.Points `json:"points"`
+	// Granted is false between asking the centre and its answer.
+	Granted bool `json:"granted,omitempty"`
+}
+
+// Slip is what became of the printed slip.
+type Slip string
+
+// States of a slip. One that was being printed when the agent died is
+// unknown and is printed again only as a copy.
+const (
+	SlipQueued   Slip = "queued"
+	SlipPrinting Slip = "printing"
+	SlipPrinted  Slip = "printed"
+	SlipFailed   Slip = "not_printed"
+	SlipUnknown  Slip = "unknown"
+)
+
+// Receipt is one receipt as this till knows it.
+type Receipt struct {
+	ID      string            `json:"id"`
+	State   State             `json:"state"`
+	Caller  string            `json:"caller,omitempty"` // program that opened it
+	Member  *loyalty.MemberID `json:"member,omitempty"`
+	Card    wire.Ref          `json:"card,omitzero"`
+	Entry   string            `json:"entry,omitempty"` // scan, typed, phone
+	Basket  json.RawMessage   `json:"basket"`          // loyalty.Receipt
+	Result  json.RawMessage   `json:"result"`          // loyalty.Result, complete
+	Hold    *Hold             `json:"hold,omitempty"`
+	Offline bool              `json:"offline,omitempty"`
+	Fiscal  string            `json:"fiscal,omitempty"`
+	Shift   string            `json:"shift,omitempty"`
+	Cashier string            `json:"cashier,omitempty"`
+	Mark    wire.Mark         `json:"mark,omitzero"` // place of the COMMIT
+	Opened  time.Time         `json:"opened"`
+	Changed time.Time         `json:"changed"`
+	Slip    Slip              `json:"slip,omitempty"`
+	Copies  int               `json:"copies,omitempty"`
+	Returns []Return          `json:"returns,omitempty"`
+}
+
+// Return is one return against a receipt.
+type Return struct {
+	Lines  json.RawMessage `json:"lines"`
+	Result json.RawMessage `json:"result"`
+	Mark   wire.Mark       `json:"mark,omitzero"`
+	At     time.Time       `json:"at"`
+}
+
+// Receipt reads a receipt; nil when this till does not know it.
+func (t *Tx) Receipt(id string) (*Receipt, error) {
+	r := &Receipt{}
+	if ok, err := t.get(bucketReceipts, id, r); !ok {
+		return nil, err
+	}
+	return r, nil
+}
+
+// PutReceipt stores a receipt, checking that its state may follow the stored
+// one, and keeps the lists by time and of open holds. It sets Changed.
+func (t *Tx) PutReceipt(r *Receipt) error {
+	old, err := t.Receipt(r.ID)
+	if err != nil {
+		return err
+	}
+	var was State
+	if old != nil {
+		was = old.State
+		if err := t.tx.Bucket(bucketReceiptsByTime).Delete(timeKey(old.Changed, r.ID)); err != nil {
+			return err
+		}
+	}
+	if !was.May(r.State) {
+		return fmt.Errorf("%w: %s, not to become %s", ErrState, was, r.State)
+	}
+	r.Changed = t.now().UTC().Truncate(time.Millisecond)
+	if r.Opened.IsZero() {
+		r.Opened = r.Changed
+	}
+	if err := t.put(bucketReceipts, r.ID, r); err != nil {
+		return err
+	}
+	if err := t.tx.Bucket(bucketReceiptsByTime).Put(timeKey(r.Changed, r.ID), nil); err != nil {
+		return err
+	}
+	open := t.tx.Bucket(bucketOpen)
+	switch r.State {
+	case Open, Held, Unresolved:
+		err = open.Put([]byte(r.ID), []byte(r.State))
+	default:
+		if r.Slip == SlipQueued || r.Slip == SlipPrinting {
+			err = open.Put([]byte(r.ID), []byte(r.Slip))
+		} else if open.Get([]byte(r.ID)) != nil {
+			err = open.Delete([]byte(r.ID))
+		}
+	}
+	return err
+}
+
+// OpenReceipts lists receipts that hold something or wait for their slip.
+func (t *Tx) OpenReceipts() ([]*Receipt, error) {
+	var list []*Receipt
+	err := t.tx.Bucket(bucketOpen).ForEach(func(k, _ []byte) error {
+		r, err := t.Receipt(string(k))
+		if r != nil {
+			list = append(list, r)
+		}
+		return err
+	})
+	return list, err
+}
+
+// Answer is what a call was answered, kept for its idempotency key.
+type Answer struct {
+	Hash   []byte          `json:"hash"` // of method, path and body
+	Call   string          `json:"call"` // method and path
+	Status int             `json:"status"`
+	Body   json.RawMessage `json:"body"`
+	At     time.Time       `json:"at"`
+}
+
+// Answer reads the stored answer of a key; nil when there is none.
+func (t *Tx) Answer(key string) (*Answer, error) {
+	a := &Answer{}
+	if ok, err := t.get(bucketAnswers, key, a); !ok {
+		return nil, err
+	}
+	return a, nil
+}
+
+// PutAnswer stores an answer and lets a few expired ones go.
+func (t *Tx) PutAnswer(key string, a *Answer) error {
+	now := t.now()
+	a.At = now.UTC().Truncate(time.Millisecond)
+	if err := t.put(bucketAnswers, key, a); err != nil {
+		return err
+	}
+	if err := t.tx.Bucket(bucketAnswersByTime).Put(timeKey(a.At, key), nil); err != nil {
+		return err
+	}
+	_, err := t.expire(bucketAnswersByTime, bucketAnswers, now.Add(-Retention), 4, nil)
+	return err
+}
+
+// PruneReceipts deletes up to max receipts whose last change is older than
+// the retention; those that still hold something stay.
+func (t *Tx) PruneReceipts(max int) (int, error) {
+	open := t.tx.Bucket(bucketOpen)
+	return t.expire(bucketReceiptsByTime, bucketReceipts, t.now().Add(-Retention), max,
+		func(id []byte) bool { return open.Get(id) != nil })
+}
+
+// CountShift adds to the counts of a shift; see Shift.
+func (t *Tx) CountShift(shift string, add ShiftCount) error {
+	var c ShiftCount
+	if _, err := t.get(bucketShifts, shift, &c); err != nil {
+		return err
+	}
+	c.Receipts += add.Receipts
+	c.Voided += add.Voided
+	c.Returns += add.Returns
+	c.Net += add.Net
+	c.Discount += add.Discount
+	c.Redeemed += add.Redeemed
+	c.Earned += add.Earned
+	c.Spent += add.Spent
+	return t.put(bucketShifts, shift, c)
+}
+
+// ShiftCount is what a shift amounts to here.
+type ShiftCount struct {
+	Receipts int            `json:"receipts"`
+	Voided   int            `json:"voided"`
+	Returns  int            `json:"returns"`
+	Net      loyalty.Money  `json:"net"`
+	Discount loyalty.Money  `json:"discount"`
+	Redeemed loyalty.Money  `json:"redeemed"`
+	Earned   loyalty.Points `json:"earned"`
+	Spent    loyalty.Points `json:"spent"`
+}
+
+// Shift reads the counts of a shift; zero when nothing happened in it.
+func (t *Tx) Shift(shift string) (ShiftCount, error) {
+	var c ShiftCount
+	_, err := t.get(bucketShifts, shift, &c)
+	return c, err
+}
+
+// Delta is what this till changed of a member, or of a card it cannot
+// resolve, by one record.
+type Delta struct {
+	Mark wire.Mark `json:"-"`
+	// Result is the part of the receipt's result that moves a snapshot.
+	Result *loyalty.Result `json:"result"`
+	// Reverse says that the result is taken back whole.
+	Reverse bool      `json:"reverse,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// Subject is whom a delta belongs to: a member, or a card nobody here can
+// resolve.
+type Subject []byte
+
+// SubjectOf names a member, or the card when the member is not known.
+func SubjectOf(m *loyalty.MemberID, card wire.Ref) Subject {
+	if m != nil {
+		return append([]byte{'m'}, be64(uint64(*m))...)
+	}
+	return append([]byte{'c'}, card[:]...)
+}
+
+// AddDelta keeps a change until a snapshot includes it.
+func (t *Tx) AddDelta(s Subject, d *Delta) error {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("member change: %w", err)
+	}
+	k := binary.BigEndian.AppendUint32(bytes.Clone(s), d.Mark.Epoch)
+	return t.tx.Bucket(bucketDeltas).Put(binary.BigEndian.AppendUint64(k, d.Mark.Seq), b)
+}
+
+// Deltas lists the changes after a place, oldest first.
+func (t *Tx) Deltas(s Subject, after wire.Mark) ([]*Delta, error) {
+	var list []*Delta
+	err := t.eachDelta(s, func(_ []byte, at wire.Mark, v []byte) error {
+		if !later(at, after) {
+			return nil
+		}
+		d := &Delta{Mark: at}
+		if err := json.Unmarshal(v, d); err != nil {
+			return fmt.Errorf("member change: %w: %w", ErrDamaged, err)
+		}
+		list = append(list, d)
+		return nil
+	})
+	return list, err
+}
+
+// DropDeltas forgets the changes up to and including a place and tells how
+// many there were. In a reading transaction it only counts.
+func (t *Tx) DropDeltas(s Subject, upto wire.Mark) (int, error) {
+	var gone [][]byte
+	err := t.eachDelta(s, func(k []byte, at wire.Mark, _ []byte) error {
+		if !later(at, upto) {
+			gone = append(gone, bytes.Clone(k))
+		}
+		return nil
+	})
+	if err != nil || !t.tx.Writable() {
+		return len(gone), err
+	}
+	for _, k := range gone {
+		if err := t.tx.Bucket(bucketDeltas).Delete(k); err != nil {
+			return 0, err
+		}
+	}
+	return len(gone), nil
+}
+
+func (t *Tx) eachDelta(s Subject, f func(k []byte, at wire.Mark, v []byte) error) error {
+	c := t.tx.Bucket(bucketDeltas).Cursor()
+	for k, v := c.Seek(s); bytes.HasPrefix(k, s) && len(k) == len(s)+12; k, v = c.Next() {
+		at := wire.Mark{Epoch: binary.BigEndian.Uint32(k[len(s):]), Seq: binary.BigEndian.Uint64(k[len(s)+4:])}
+		if err := f(k, at, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later tells whether a lies after b. A mark of an earlier epoch that never
+// reached the centre is the centre's to judge by evidence, not ours.
+func later(a, b wire.Mark) bool {
+	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.Seq > b.Seq
+}
