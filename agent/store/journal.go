@@ -29,8 +29,6 @@ type Options struct {
 	// Check, when not nil, examines the file before it is opened; wanted after
 	// an unclean stop. It returns ErrDamaged for a file to be set aside.
 	Check func(path string) error
-	// Mirror keeps a flat copy of unsent records beside the journal.
-	Mirror bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -92,9 +90,6 @@ func (j *Journal) open() error {
 	j.db, j.box = db, nil
 	if j.opts.Identity != (outbox.Identity{}) {
 		o := outbox.Options{Stamp: j.opts.Stamp}
-		if j.opts.Mirror {
-			o.Mirror = j.path + ".mirror"
-		}
 		err = boltfile.Guard(func() (err error) {
 			j.box, err = outbox.Open(db, j.opts.Identity, o)
 			return err
@@ -115,15 +110,12 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) shut() error {
-	var err error
-	if j.box != nil {
-		err = j.box.Close()
-		j.box = nil
+	j.box = nil
+	if j.db == nil {
+		return nil
 	}
-	if j.db != nil {
-		err = errors.Join(err, j.db.Close())
-		j.db = nil
-	}
+	err := j.db.Close()
+	j.db = nil
 	return err
 }
 

@@ -1,0 +1,164 @@
+package till
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Error is a refusal as the caller gets it: a stable code, a message and a
+// hint in the till's language, and the field that is meant.
+type Error struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	Field   string `json:"field,omitempty"`
+
+	args []any
+}
+
+func (e *Error) Error() string { return e.Code + ": " + fmt.Sprintf(codes[e.Code].en.text, e.args...) }
+
+// refuse makes an Error of the catalogue; the language is filled in when it
+// is written.
+func refuse(code string, args ...any) *Error {
+	c, ok := codes[code]
+	if !ok {
+		panic("till: error code " + code + " is not in the catalogue")
+	}
+	return &Error{Status: c.status, Code: code, args: args}
+}
+
+// at names the field that is meant.
+func (e *Error) at(field string) *Error { e.Field = field; return e }
+
+// in returns the error with its words in a language.
+func (e *Error) in(lang string) *Error {
+	c := codes[e.Code]
+	w := c.en
+	switch lang {
+	case "ru":
+		w = c.ru
+	case "pl":
+		w = c.pl
+	}
+	out := *e
+	out.Message = w.text
+	if strings.Contains(w.text, "%") {
+		out.Message = fmt.Sprintf(w.text, e.args...)
+	}
+	out.Hint = w.hint
+	return &out
+}
+
+type wording struct{ text, hint string }
+
+type entry struct {
+	status     int
+	en, ru, pl wording
+}
+
+// codes is every refusal of the local API. Codes are a promise; words are not.
+var codes = map[string]entry{
+	"bad_host": {http.StatusForbidden,
+		wording{"The address in the request is not this agent's", "call 127.0.0.1 or localhost with the agent's port"},
+		wording{"Адрес в запросе не принадлежит этому агенту", "обращайтесь к 127.0.0.1 или localhost и порту агента"},
+		wording{"Adres w żądaniu nie należy do tego agenta", "użyj 127.0.0.1 lub localhost i portu agenta"}},
+	"bad_origin": {http.StatusForbidden,
+		wording{"This web page may not call the agent", "add its origin to api.origins if it is your cash program"},
+		wording{"Этой веб-странице нельзя обращаться к агенту", "если это ваша кассовая программа, добавьте её адрес в api.origins"},
+		wording{"Ta strona nie może wywoływać agenta", "jeśli to program kasowy, dodaj jej adres do api.origins"}},
+	"unauthorised": {http.StatusUnauthorized,
+		wording{"A program token is needed", "make one with: tillside token add NAME"},
+		wording{"Нужен ключ программы", "создайте его: tillside token add ИМЯ"},
+		wording{"Potrzebny jest token programu", "utwórz go: tillside token add NAZWA"}},
+	"not_found": {http.StatusNotFound,
+		wording{"There is no such call", "see /v1/openapi.json"},
+		wording{"Такого вызова нет", "см. /v1/openapi.json"},
+		wording{"Nie ma takiego wywołania", "zobacz /v1/openapi.json"}},
+	"method_not_allowed": {http.StatusMethodNotAllowed,
+		wording{"This call is made by %s", ""},
+		wording{"Этот вызов делается методом %s", ""},
+		wording{"To wywołanie wymaga metody %s", ""}},
+	"not_json": {http.StatusUnsupportedMediaType,
+		wording{"The body must be JSON", "send Content-Type: application/json"},
+		wording{"Тело запроса должно быть в JSON", "передайте Content-Type: application/json"},
+		wording{"Treść musi być w formacie JSON", "wyślij Content-Type: application/json"}},
+	"too_large": {http.StatusRequestEntityTooLarge,
+		wording{"The request has more than %d bytes", ""},
+		wording{"Запрос больше %d байт", ""},
+		wording{"Żądanie ma ponad %d bajtów", ""}},
+	"bad_request": {http.StatusBadRequest,
+		wording{"The request cannot be read: %s", "see /v1/openapi.json"},
+		wording{"Запрос не читается: %s", "см. /v1/openapi.json"},
+		wording{"Nie można odczytać żądania: %s", "zobacz /v1/openapi.json"}},
+	"key_missing": {http.StatusBadRequest,
+		wording{"Idempotency-Key is missing or not 1 to 200 printable characters", "send a UUID, or till, shift and receipt number"},
+		wording{"Нет заголовка Idempotency-Key, или в нём не от 1 до 200 печатных знаков", "передайте UUID либо кассу, смену и номер чека"},
+		wording{"Brak nagłówka Idempotency-Key albo nie ma od 1 do 200 znaków drukowalnych", "wyślij UUID albo kasę, zmianę i numer paragonu"}},
+	"idempotency_conflict": {http.StatusConflict,
+		wording{"This Idempotency-Key was used for another request", "take a new key for a new request"},
+		wording{"Этот Idempotency-Key уже был у другого запроса", "для нового запроса возьмите новый ключ"},
+		wording{"Ten Idempotency-Key był użyty w innym żądaniu", "do nowego żądania użyj nowego klucza"}},
+	"not_enrolled": {http.StatusServiceUnavailable,
+		wording{"This till is not enrolled with a centre", "run: tillside enrol --server URL --code CODE"},
+		wording{"Эта касса не подключена к центру", "выполните: tillside enrol --server URL --code КОД"},
+		wording{"Ta kasa nie jest podłączona do centrali", "uruchom: tillside enrol --server URL --code KOD"}},
+	"no_rulebook": {http.StatusServiceUnavailable,
+		wording{"There is no rulebook yet", "sell without loyalty; it comes with the first contact to the centre"},
+		wording{"Правил программы ещё нет", "продавайте без программы; правила придут при первой связи с центром"},
+		wording{"Nie ma jeszcze regulaminu programu", "sprzedawaj bez programu; reguły przyjdą przy pierwszym połączeniu z centralą"}},
+	"no_card": {http.StatusUnprocessableEntity,
+		wording{"This is not a card or phone number", "scan again or type the number"},
+		wording{"Это не номер карты или телефона", "считайте ещё раз или введите номер"},
+		wording{"To nie jest numer karty ani telefonu", "zeskanuj ponownie albo wpisz numer"}},
+	"bad_member": {http.StatusUnprocessableEntity,
+		wording{"The member token is not of this agent or too old", "identify the customer again"},
+		wording{"Ключ покупателя чужой или устарел", "определите покупателя ещё раз"},
+		wording{"Token klienta jest obcy lub nieaktualny", "rozpoznaj klienta ponownie"}},
+	"bad_receipt": {http.StatusUnprocessableEntity,
+		wording{"The receipt cannot be priced: %s", ""},
+		wording{"Чек нельзя рассчитать: %s", ""},
+		wording{"Nie można przeliczyć paragonu: %s", ""}},
+	"unknown_receipt": {http.StatusNotFound,
+		wording{"This till does not know the receipt", "send the receipt with the call, or authorise it first"},
+		wording{"Эта касса не знает такого чека", "передайте чек в вызове или сначала авторизуйте его"},
+		wording{"Ta kasa nie zna tego paragonu", "prześlij paragon w wywołaniu albo najpierw go autoryzuj"}},
+	"wrong_state": {http.StatusConflict,
+		wording{"The receipt is %s", "see GET /v1/receipts/{id}"},
+		wording{"Состояние чека: %s", "см. GET /v1/receipts/{id}"},
+		wording{"Stan paragonu: %s", "zobacz GET /v1/receipts/{id}"}},
+	"price_changed": {http.StatusConflict,
+		wording{"The price is not what you expect: net %s, discount %s, points %s", "calculate again and show the customer"},
+		wording{"Цена другая: итого %s, скидка %s, баллами %s", "пересчитайте и покажите покупателю"},
+		wording{"Cena się zmieniła: razem %s, rabat %s, punktami %s", "przelicz ponownie i pokaż klientowi"}},
+	"authorise_first": {http.StatusConflict,
+		wording{"A receipt that spends points must be authorised before it is captured", ""},
+		wording{"Чек с оплатой баллами сначала нужно авторизовать", ""},
+		wording{"Paragon z płatnością punktami trzeba najpierw autoryzować", ""}},
+	"unknown_operation": {http.StatusNotFound,
+		wording{"No call with this key had an effect here", "the same call may be made again"},
+		wording{"Вызов с таким ключом здесь ничего не изменил", "тот же вызов можно повторить"},
+		wording{"Wywołanie z tym kluczem niczego tu nie zmieniło", "to samo wywołanie można powtórzyć"}},
+	"return_refused": {http.StatusUnprocessableEntity,
+		wording{"The return cannot be made: %s", ""},
+		wording{"Возврат невозможен: %s", ""},
+		wording{"Zwrot nie jest możliwy: %s", ""}},
+	"no_printer": {http.StatusConflict,
+		wording{"The agent has no printer", "leave out \"print\", or add a printer to the settings"},
+		wording{"У агента нет принтера", "уберите \"print\" или добавьте принтер в настройки"},
+		wording{"Agent nie ma drukarki", "pomiń \"print\" albo dodaj drukarkę w ustawieniach"}},
+	"busy": {http.StatusTooManyRequests,
+		wording{"Too many calls at once", "wait a moment"},
+		wording{"Слишком много вызовов сразу", "подождите немного"},
+		wording{"Za dużo wywołań naraz", "poczekaj chwilę"}},
+	"try_again": {http.StatusServiceUnavailable,
+		wording{"The disk did not confirm the write", "make the same call again with the same key"},
+		wording{"Диск не подтвердил запись", "повторите тот же вызов с тем же ключом"},
+		wording{"Dysk nie potwierdził zapisu", "powtórz to samo wywołanie z tym samym kluczem"}},
+	"internal": {http.StatusInternalServerError,
+		wording{"The agent made a mistake", "sell without loyalty and tell the technician"},
+		wording{"Ошибка агента", "продавайте без программы и сообщите технику"},
+		wording{"Błąd agenta", "sprzedawaj bez programu i powiadom technika"}},
+}

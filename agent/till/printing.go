@@ -1,0 +1,249 @@
+package till
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/receipt"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/drivers"
+)
+
+// defaultColumns is what a slip is laid out for when nobody says.
+const defaultColumns = 42
+
+// columns are the caller's, or those of the agent's own printer.
+func (t *Till) columns(asked int) int {
+	if asked > 0 {
+		return min(max(asked, receipt.MinColumns), receipt.MaxColumns)
+	}
+	if p := t.c.Devices.Printer(); p != nil {
+		if n := p.Columns(); n > 0 {
+			return n
+		}
+	}
+	return defaultColumns
+}
+
+// printLines lays the loyalty block out as plain lines.
+func (t *Till) printLines(p *priced, columns int) []string {
+	return receipt.Text(receipt.Layout(p.result.Print, t.columns(columns)))
+}
+
+// queueSlip asks for a slip that is noted as queued to be printed. A queue
+// that is full loses nothing: what is noted is printed at the next start.
+func (t *Till) queueSlip(id string) {
+	select {
+	case t.slips <- id:
+	default:
+		t.c.Log.Error("too many slips wait", "receipt", id)
+	}
+}
+
+// PrintSlips prints what is queued until ctx is done. Every slip is printed
+// once: before the first byte goes out the store says "printing", and one
+// whose printing was cut short is never repeated by itself.
+func (t *Till) PrintSlips(ctx context.Context) error {
+	for {
+		select {
+		case id := <-t.slips:
+			if err := t.printSlip(ctx, id); err != nil {
+				t.c.Log.Error("slip", "receipt", id, "error", err)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// mark moves a receipt's slip from one state to another and tells whether it
+// was in the first.
+func (t *Till) mark(id string, from, to store.Slip) (r *store.Receipt, err error) {
+	err = t.c.Journal.Update(func(tx *store.Tx) error {
+		cur, err := tx.Receipt(id)
+		if err != nil || cur == nil || cur.Slip != from {
+			return err
+		}
+		cur.Slip = to
+		r = cur
+		return tx.PutReceipt(cur)
+	})
+	return r, err
+}
+
+func (t *Till) printSlip(ctx context.Context, id string) error {
+	p := t.c.Devices.Printer()
+	if p == nil || !t.ready(ctx, p) {
+		if ctx.Err() != nil {
+			return nil // still queued: the next start decides
+		}
+		_, err := t.mark(id, store.SlipQueued, store.SlipFailed)
+		t.slipEnded(id, store.SlipFailed, "the printer was not ready")
+		return err
+	}
+	r, err := t.mark(id, store.SlipQueued, store.SlipPrinting)
+	if err != nil || r == nil {
+		return err
+	}
+	copyMark := ""
+	if r.Copies > 0 {
+		copyMark = receipt.CopyMark(t.c.Language)
+	}
+	slip, err := t.slip(r, p.Columns(), copyMark)
+	if err != nil {
+		return err
+	}
+	outcome, err := p.Print(ctx, slip)
+	end := store.SlipPrinted
+	switch outcome {
+	case drivers.OutcomePrinted, drivers.OutcomeSent:
+	case drivers.OutcomeNotPrinted:
+		end = store.SlipFailed
+	default:
+		end = store.SlipUnknown
+	}
+	detail := ""
+	if err != nil {
+		detail = err.Error()
+	}
+	if _, err := t.mark(id, store.SlipPrinting, end); err != nil {
+		return err
+	}
+	t.slipEnded(id, end, detail)
+	return nil
+}
+
+// ready waits for the printer as long as a slip may wait.
+func (t *Till) ready(ctx context.Context, p drivers.Printer) bool {
+	deadline := time.NewTimer(t.c.Patience)
+	defer deadline.Stop()
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if s := p.State(); s.Usable() && s.Code != drivers.Opening {
+			return true
+		}
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			return p.State().Usable()
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (t *Till) slipEnded(id string, s store.Slip, detail string) {
+	t.metrics.slip(s)
+	t.events.send(Event{Type: "receipt", Receipt: id, State: store.Captured, Slip: s})
+	if s == store.SlipPrinted {
+		t.c.Health.Clear(health.SlipLost, "")
+		return
+	}
+	t.c.Health.Raise(health.SlipLost, "", detail)
+	t.c.Log.Warn("slip not printed", "receipt", id, "slip", string(s), "detail", detail)
+}
+
+// slip makes what the printer is given.
+func (t *Till) slip(r *store.Receipt, columns int, copyMark string) (drivers.Slip, error) {
+	var result loyalty.Result
+	if err := json.Unmarshal(r.Result, &result); err != nil {
+		return drivers.Slip{}, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
+	}
+	if columns <= 0 {
+		columns = defaultColumns
+	}
+	s := drivers.Slip{ID: r.ID, CopyMark: copyMark}
+	for _, h := range t.c.Header {
+		for _, l := range receipt.Wrap(h, columns) {
+			s.Blocks = append(s.Blocks, drivers.Text{Text: l, Align: drivers.Centre})
+		}
+	}
+	s.Blocks = append(s.Blocks, Blocks(receipt.Layout(result.Print, columns))...)
+	s.Blocks = append(s.Blocks, drivers.Feed{Lines: 1}, drivers.Cut{})
+	return s, nil
+}
+
+// Blocks turns laid-out rows into what a printer driver takes.
+func Blocks(rows []receipt.Row) []drivers.Block {
+	var blocks []drivers.Block
+	for _, r := range rows {
+		switch {
+		case r.Code != "":
+			blocks = append(blocks, barcode(r.Code))
+		case r.QR != "":
+			blocks = append(blocks, drivers.QR{Data: r.QR, Align: drivers.Centre})
+		case r.Big:
+			blocks = append(blocks, drivers.Text{Text: r.Text, Bold: r.Bold, Width: 2, Height: 2})
+		default:
+			blocks = append(blocks, drivers.Text{Text: r.Text, Bold: r.Bold})
+		}
+	}
+	return blocks
+}
+
+// barcode takes EAN-13 for 12 or 13 digits, Code 128 for the rest.
+func barcode(data string) drivers.Barcode {
+	b := drivers.Barcode{Symbology: drivers.Code128, Data: data, Align: drivers.Centre}
+	if digits(data) && len(data) == 13 && eanCheck(data) {
+		b.Symbology = drivers.EAN13
+	}
+	return b
+}
+
+func eanCheck(s string) bool {
+	sum := 0
+	for i := range 12 {
+		d := int(s[i] - '0')
+		if i%2 == 1 {
+			d *= 3
+		}
+		sum += d
+	}
+	return (10-sum%10)%10 == int(s[12]-'0')
+}
+
+// PrintAnswer tells how the slip stands.
+type PrintAnswer struct {
+	Slip   store.Slip `json:"slip"`
+	Copies int        `json:"copies"`
+}
+
+// reprint prints the slip of a captured receipt again, marked as a copy.
+func (t *Till) reprint(ctx context.Context, c *call, id string) (*reply, error) {
+	if t.c.Devices.Printer() == nil {
+		return nil, refuse("no_printer")
+	}
+	unlock, err := t.sales.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	out, err := t.commit(c, http.StatusAccepted, func(tx *store.Tx) (any, error) {
+		r, err := tx.Receipt(id)
+		switch {
+		case err != nil:
+			return nil, err
+		case r == nil:
+			return nil, refuse("unknown_receipt")
+		case r.Mark.Seq == 0 || r.Slip == store.SlipQueued || r.Slip == store.SlipPrinting:
+			return nil, refuse("wrong_state", string(r.State)+" "+string(r.Slip))
+		}
+		// One that is known not to be on paper is no copy.
+		if r.Slip != store.SlipFailed && r.Slip != "" {
+			r.Copies++
+		}
+		r.Slip = store.SlipQueued
+		return PrintAnswer{r.Slip, r.Copies}, tx.PutReceipt(r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.queueSlip(id)
+	return out, nil
+}

@@ -1,0 +1,540 @@
+package till
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// basketBody is the body of calculate and authorise: a receipt, the member's
+// token, and for authorise what the caller has shown the customer.
+type basketBody struct {
+	loyalty.Receipt
+	Member string  `json:"member,omitempty"`
+	Expect *Expect `json:"expect,omitempty"`
+}
+
+// Expect is the price the caller goes by.
+type Expect struct {
+	Net      *loyalty.Money `json:"net,omitempty"`
+	Discount *loyalty.Money `json:"discount,omitempty"`
+	Redeemed *loyalty.Money `json:"redeemed,omitempty"`
+}
+
+func (e *Expect) fits(t loyalty.Totals) bool {
+	return e == nil || (e.Net == nil || *e.Net == t.Net) && (e.Discount == nil || *e.Discount == t.Discount) &&
+		(e.Redeemed == nil || *e.Redeemed == t.Redeemed)
+}
+
+// SaleAnswer is what calculate and authorise answer: the result of pricing
+// and where the receipt stands.
+type SaleAnswer struct {
+	*loyalty.Result
+	Mode         string      `json:"mode"`
+	State        store.State `json:"state,omitempty"`
+	Hold         string      `json:"hold,omitempty"`
+	ToBeCredited bool        `json:"to_be_credited,omitempty"`
+}
+
+// priced is a receipt with its price.
+type priced struct {
+	rules   Rules
+	cu      *customer // nil: nobody
+	receipt *loyalty.Receipt
+	result  *loyalty.Result
+	offline bool
+}
+
+func (p *priced) mode() string {
+	if p.offline {
+		return "offline"
+	}
+	return "online"
+}
+
+// credited tells whether the points are shown as "to be credited".
+func (p *priced) credited() bool {
+	return p.cu != nil && (p.offline || !p.cu.known) && len(p.result.Earned) > 0
+}
+
+func (p *priced) points() loyalty.Points {
+	if p.result.Spend == nil {
+		return 0
+	}
+	return p.result.Spend.Points
+}
+
+// price prices a basket without any effect.
+func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
+	rules := t.c.Rules()
+	switch {
+	case t.c.Till == "":
+		return nil, refuse("not_enrolled")
+	case rules == nil:
+		return nil, refuse("no_rulebook")
+	case b.ID != "" && b.ID != id:
+		return nil, refuse("bad_request", "id differs from the address").at("id")
+	}
+	r := b.Receipt
+	r.ID, r.Store, r.Till = id, t.c.Store, t.c.Till
+	if r.Time.IsZero() {
+		r.Time = t.c.Now().Truncate(time.Second)
+	}
+	if r.Spend == "" {
+		if d, ok := t.drafts.get(id); ok && d.spend != nil {
+			r.Spend = *d.spend
+		}
+	}
+	p := &priced{rules: rules, receipt: &r, offline: offline}
+	in := Pricing{Receipt: &r, Offline: offline, Language: t.c.Language, Now: t.c.Now()}
+	if b.Member != "" {
+		c, err := t.seal.open(b.Member, t.c.Now())
+		if err != nil {
+			return nil, refuse("bad_member").at("member")
+		}
+		if p.cu, err = t.load(c, rules); err != nil {
+			return nil, err
+		}
+		in.Member = p.cu.member
+	}
+	var err error
+	if p.result, err = rules.Price(in); err != nil {
+		return nil, err
+	}
+	p.result.Receipt = id
+	p.result.Member = nil
+	if p.cu != nil {
+		p.result.Member = p.cu.Member
+	}
+	return p, nil
+}
+
+// calculate prices a basket and remembers it, in memory, for the cashier's
+// choice of points.
+func (t *Till) calculate(_ context.Context, id string, b *basketBody) (*SaleAnswer, error) {
+	p, err := t.price(id, b, !t.c.Link.Online())
+	if err != nil {
+		return nil, err
+	}
+	t.drafts.change(id, func(d *draft) { d.body = *b })
+	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited()}
+	t.events.receipt(id, store.Open, p)
+	return a, nil
+}
+
+// choose is the cashier's choice of points on the page.
+func (t *Till) choose(_ context.Context, id, spend string) (*SaleAnswer, error) {
+	d, ok := t.drafts.get(id)
+	if !ok {
+		return nil, refuse("unknown_receipt")
+	}
+	if spend != "" && spend != "max" {
+		if _, err := loyalty.ParsePoints(spend); err != nil {
+			return nil, refuse("bad_request", err.Error()).at("spend")
+		}
+	}
+	b := d.body
+	b.Spend = spend
+	p, err := t.price(id, &b, !t.c.Link.Online())
+	if err != nil {
+		return nil, err
+	}
+	t.drafts.change(id, func(d *draft) { d.spend = &spend })
+	t.events.send(Event{Type: "spend", Receipt: id, Spend: &spend})
+	t.events.receipt(id, store.Open, p)
+	return &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited()}, nil
+}
+
+// authorise prices the basket for the last time before payment and holds the
+// points it spends.
+func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody) (*reply, error) {
+	unlock, err := t.sales.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	old, err := t.stored(id)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && !old.State.May(store.Held) {
+		return nil, refuse("wrong_state", old.State)
+	}
+	p, err := t.price(id, b, !t.c.Link.Online())
+	if err != nil {
+		return nil, err
+	}
+	if !b.Expect.fits(p.result.Totals) {
+		return nil, changed(p.result.Totals)
+	}
+	r := t.newReceipt(id, c, p)
+	var hold *store.Hold
+	if pts := p.points(); pts > 0 {
+		if hold, p, err = t.hold(ctx, old, r, b, p); err != nil {
+			return nil, err
+		}
+	}
+	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited()}
+	if hold != nil {
+		a.Hold = hold.ID
+	}
+	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
+		r := t.newReceipt(id, c, p)
+		cur, err := tx.Receipt(id)
+		if err != nil {
+			return nil, err
+		}
+		if cur != nil {
+			r.Opened = cur.Opened
+			// An earlier authorisation of this receipt held points: give back.
+			if cur.Hold != nil && (hold == nil || cur.Hold.ID != hold.ID) {
+				if err := t.voidHold(tx, cur, "authorised again"); err != nil {
+					return nil, err
+				}
+			}
+		}
+		r.State, r.Hold = store.Held, hold
+		if hold != nil {
+			_, err := tx.Append(outbox.Entry{Type: wire.TypeHold, Receipt: id, Payload: wire.Hold{Hold: hold.ID,
+				Member: memberText(r.Member), Wallet: hold.Wallet, Points: hold.Points.String()}})
+			if err != nil {
+				return nil, err
+			}
+		}
+		return a, tx.PutReceipt(r)
+	})
+	if err == nil {
+		t.events.receipt(id, store.Held, p)
+	}
+	return out, err
+}
+
+// hold asks the centre to keep the points of a receipt. Before the question
+// goes out the hold is on disk, so that a restart in between gives it back;
+// an answer that does not come in time is given back too. Without a grant the
+// receipt is priced again as without a link.
+func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p *priced) (*store.Hold, *priced, error) {
+	h := &store.Hold{ID: uuid.NewString(), Wallet: p.result.Spend.Wallet, Points: p.points()}
+	r.State, r.Hold = store.Open, h
+	err := t.c.Journal.Update(func(tx *store.Tx) error {
+		if old != nil {
+			r.Opened = old.Opened
+			if old.Hold != nil {
+				if err := t.voidHold(tx, old, "authorised again"); err != nil {
+					return err
+				}
+			}
+		}
+		return tx.PutReceipt(r)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := t.c.Link.AskHold(ctx, wire.AskHold{Hold: h.ID, Member: memberText(r.Member), CardRef: r.Card,
+		Wallet: h.Wallet, Points: h.Points.String(), Receipt: r.ID})
+	if err == nil && answer.Granted {
+		h.Granted = true
+		return h, p, nil
+	}
+	reason := "no answer"
+	if err == nil {
+		reason = answer.Reason
+	}
+	t.c.Log.Info("points not held", "receipt", r.ID, "reason", reason)
+	// A refusal needs no giving back; silence may hide a grant.
+	err2 := t.c.Journal.Update(func(tx *store.Tx) error {
+		if err != nil {
+			if e := t.voidHold(tx, r, reason); e != nil {
+				return e
+			}
+		}
+		r.Hold = nil
+		return tx.PutReceipt(r)
+	})
+	if err2 != nil {
+		return nil, nil, err2
+	}
+	without := *b
+	again, err := t.price(r.ID, &without, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s := again.result.Spend; s != nil && s.LimitedBy == "" {
+		s.LimitedBy = reason
+	}
+	if !b.Expect.fits(again.result.Totals) {
+		return nil, nil, changed(again.result.Totals)
+	}
+	return nil, again, nil
+}
+
+func changed(t loyalty.Totals) *Error {
+	return refuse("price_changed", t.Net, t.Discount, t.Redeemed)
+}
+
+// voidHold journals that a hold is given back.
+func (t *Till) voidHold(tx *store.Tx, r *store.Receipt, reason string) error {
+	_, err := tx.Append(outbox.Entry{Type: wire.TypeVoid, Receipt: r.ID, Payload: wire.Void{Hold: r.Hold.ID,
+		Member: memberText(r.Member), CardRef: r.Card, Reason: reason}})
+	return err
+}
+
+func memberText(m *loyalty.MemberID) string {
+	if m == nil {
+		return ""
+	}
+	return m.String()
+}
+
+// stored reads a receipt; nil when this till does not know it.
+func (t *Till) stored(id string) (r *store.Receipt, err error) {
+	err = t.c.Journal.View(func(tx *store.Tx) error {
+		r, err = tx.Receipt(id)
+		return err
+	})
+	return r, err
+}
+
+// newReceipt makes the stored form of a priced receipt.
+func (t *Till) newReceipt(id string, c *call, p *priced) *store.Receipt {
+	r := &store.Receipt{ID: id, Caller: c.caller, Offline: p.offline, Basket: mustJSON(p.receipt), Result: mustJSON(lasting(p.result)),
+		Cashier: p.receipt.Cashier}
+	if p.cu != nil {
+		r.Member, r.Card, r.Entry = p.cu.Member, p.cu.Ref, p.cu.Entry
+	}
+	return r
+}
+
+// lasting is a result without its trace: the trace can be computed again
+// from rulebook, basket and snapshot.
+func lasting(r *loyalty.Result) *loyalty.Result {
+	c := *r
+	c.Trace = nil
+	return &c
+}
+
+// settled is what the journal and the centre need of a result.
+func settled(r *loyalty.Result) *loyalty.Result {
+	c := *lasting(r)
+	c.Print, c.Messages = nil, nil
+	return &c
+}
+
+// moving is what moves a member's snapshot.
+func moving(r *loyalty.Result) *loyalty.Result {
+	c := *settled(r)
+	c.Lines, c.Rules, c.Gifts = nil, nil, nil
+	return &c
+}
+
+// mustJSON marshals our own types, which always can be.
+func mustJSON(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("till: %v", err))
+	}
+	return b
+}
+
+// captureBody is the body of capture.
+type captureBody struct {
+	Fiscal  string           `json:"fiscal_number,omitempty"`
+	Shift   string           `json:"shift,omitempty"`
+	Cashier string           `json:"cashier,omitempty"`
+	Tenders []loyalty.Tender `json:"tenders,omitempty"`
+	Receipt *basketBody      `json:"receipt,omitempty"` // when it was not authorised before
+	Member  string           `json:"member,omitempty"`
+	Expect  *Expect          `json:"expect,omitempty"`
+	Print   string           `json:"print,omitempty"`   // "agent": on the agent's own printer
+	Columns int              `json:"columns,omitempty"` // of the caller's printer
+}
+
+// CaptureAnswer is what capture answers.
+type CaptureAnswer struct {
+	State        store.State     `json:"state"`
+	Seq          uint64          `json:"seq"`
+	Result       *loyalty.Result `json:"result"`
+	Print        []string        `json:"print"`
+	Slip         store.Slip      `json:"slip,omitempty"`
+	Mode         string          `json:"mode"`
+	ToBeCredited bool            `json:"to_be_credited"`
+}
+
+// capture closes a receipt: everything it changes is one transaction, and
+// nothing is told or printed before that is on disk.
+func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) (*reply, error) {
+	if b.Print != "" && b.Print != "agent" {
+		return nil, refuse("bad_request", `print is "agent" or left out`).at("print")
+	}
+	if b.Print == "agent" && t.c.Devices.Printer() == nil {
+		return nil, refuse("no_printer").at("print")
+	}
+	unlock, err := t.sales.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	old, err := t.stored(id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.closing(id, old, b)
+	if err != nil {
+		return nil, err
+	}
+	r := t.newReceipt(id, c, p)
+	r.State, r.Fiscal, r.Shift = store.Captured, b.Fiscal, b.Shift
+	if b.Cashier != "" {
+		r.Cashier = b.Cashier
+	}
+	if old != nil {
+		r.Hold, r.Opened = old.Hold, old.Opened
+	}
+	if b.Print == "agent" {
+		r.Slip = store.SlipQueued
+	}
+	commit := wire.Commit{Receipt: mustJSON(p.receipt), Result: mustJSON(settled(p.result)), Member: memberText(r.Member),
+		CardRef: r.Card, Offline: p.offline, Fiscal: r.Fiscal, Shift: r.Shift, Cashier: r.Cashier, Entry: r.Entry, At: p.receipt.Time}
+	if r.Hold != nil {
+		commit.Hold = r.Hold.ID
+	}
+	lines := t.printLines(p, b.Columns)
+	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
+		at, err := tx.Append(outbox.Entry{Type: wire.TypeCommit, Receipt: id, Payload: commit})
+		if err != nil {
+			return nil, err
+		}
+		r.Mark = wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}
+		if err := tx.PutReceipt(r); err != nil {
+			return nil, err
+		}
+		if p.cu != nil {
+			d := &store.Delta{Mark: r.Mark, Result: moving(p.result), At: p.receipt.Time}
+			if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {
+				return nil, err
+			}
+		}
+		if err := tx.CountShift(b.Shift, count(p.result, 1)); err != nil {
+			return nil, err
+		}
+		return CaptureAnswer{State: store.Captured, Seq: at.Seq, Result: lasting(p.result), Print: lines, Slip: r.Slip,
+			Mode: p.mode(), ToBeCredited: p.credited()}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.drafts.drop(id)
+	t.metrics.captured(p)
+	if r.Slip == store.SlipQueued {
+		t.queueSlip(id)
+	}
+	t.events.receipt(id, store.Captured, p)
+	t.farewell(p)
+	return out, nil
+}
+
+// closing gives the price a receipt is closed with: what was authorised, with
+// the real tenders where they change what it earns, or a receipt that comes
+// with the call.
+func (t *Till) closing(id string, old *store.Receipt, b *captureBody) (*priced, error) {
+	if old == nil || old.State == store.Open {
+		body := b.Receipt
+		if body == nil {
+			return nil, refuse("unknown_receipt")
+		}
+		if b.Member != "" {
+			body.Member = b.Member
+		}
+		if len(b.Tenders) > 0 {
+			body.Tenders = b.Tenders
+		}
+		if b.Cashier != "" {
+			body.Cashier = b.Cashier
+		}
+		p, err := t.price(id, body, !t.c.Link.Online())
+		if err != nil {
+			return nil, err
+		}
+		if p.points() > 0 {
+			return nil, refuse("authorise_first")
+		}
+		expect := b.Expect
+		if expect == nil {
+			expect = body.Expect
+		}
+		if !expect.fits(p.result.Totals) {
+			return nil, changed(p.result.Totals)
+		}
+		return p, nil
+	}
+	if !old.State.May(store.Captured) || old.State == store.Captured {
+		return nil, refuse("wrong_state", old.State)
+	}
+	p := &priced{rules: t.c.Rules(), receipt: &loyalty.Receipt{}, result: &loyalty.Result{}, offline: old.Offline}
+	if err := errors.Join(json.Unmarshal(old.Basket, p.receipt), json.Unmarshal(old.Result, p.result)); err != nil {
+		return nil, fmt.Errorf("receipt %s: %w: %w", id, store.ErrDamaged, err)
+	}
+	if !b.Expect.fits(p.result.Totals) {
+		return nil, changed(p.result.Totals)
+	}
+	if old.Member != nil || !old.Card.IsZero() {
+		cu, err := t.load(claim{Member: old.Member, Ref: old.Card, Entry: old.Entry}, p.rules)
+		if err != nil {
+			return nil, err
+		}
+		cu.Member = old.Member // as it was authorised
+		p.cu = cu
+	}
+	if len(b.Tenders) > 0 {
+		p.receipt.Tenders = b.Tenders
+		t.reprice(p)
+	}
+	return p, nil
+}
+
+// reprice takes the real tenders into account: what is earned may depend on
+// them, what is paid may not change any more.
+func (t *Till) reprice(p *priced) {
+	if p.rules == nil || p.rules.Version() != p.result.Rulebook {
+		return
+	}
+	in := Pricing{Receipt: p.receipt, Offline: p.offline, Language: t.c.Language, Now: t.c.Now()}
+	if p.cu != nil {
+		in.Member = p.cu.member
+	}
+	again, err := p.rules.Price(in)
+	if err != nil || again.Totals != p.result.Totals || len(again.Lines) != len(p.result.Lines) {
+		return
+	}
+	for i, l := range again.Lines {
+		o := p.result.Lines[i]
+		if l.Net != o.Net || l.Redeemed != o.Redeemed || l.Spent != o.Spent {
+			return
+		}
+	}
+	again.Receipt, again.Member = p.result.Receipt, p.result.Member
+	p.result = again
+}
+
+// count is what a receipt adds to its shift.
+func count(r *loyalty.Result, sign int64) store.ShiftCount {
+	c := store.ShiftCount{Receipts: int(sign), Net: r.Totals.Net * loyalty.Money(sign), Discount: r.Totals.Discount * loyalty.Money(sign),
+		Redeemed: r.Totals.Redeemed * loyalty.Money(sign)}
+	for _, e := range r.Earned {
+		c.Earned += e.Points * loyalty.Points(sign)
+	}
+	if r.Spend != nil {
+		c.Spent += r.Spend.Points * loyalty.Points(sign)
+	}
+	return c
+}

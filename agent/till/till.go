@@ -1,0 +1,311 @@
+package till
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/receipt"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// Rules is the rulebook in force; it must be safe for concurrent use.
+type Rules interface {
+	// Version is the text form, "programme@12"; Number the last part.
+	Version() string
+	Number() int64
+	Currency() string
+	// Price prices one receipt. A receipt that cannot be priced is an error
+	// of the caller's making.
+	Price(p Pricing) (*loyalty.Result, error)
+	// Apply moves a snapshot forward by a captured receipt, and Reverse takes
+	// that back.
+	Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
+	Reverse(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
+	// Return prices what comes back of a receipt; already are earlier returns.
+	Return(orig *loyalty.Result, already []*loyalty.Result, lines []ReturnLine) (*loyalty.Result, error)
+	// Greet gives what cashier and display are told of a member.
+	Greet(m *loyalty.Member, now time.Time, language string) Greeting
+}
+
+// Pricing is what a price depends on.
+type Pricing struct {
+	Receipt  *loyalty.Receipt
+	Member   *loyalty.Member
+	Offline  bool
+	Language string
+	Now      time.Time
+}
+
+// ReturnLine is goods that come back.
+type ReturnLine struct {
+	ID       string           `json:"id"`
+	Quantity loyalty.Quantity `json:"quantity,omitempty"` // none: all of it
+}
+
+// Greeting is what a member's snapshot says to people at the till.
+type Greeting struct {
+	TierName string
+	Wallets  map[string]string // wallet -> name; hidden wallets are not here
+	Greeting string
+	Say      string
+	Prompts  []string
+	Birthday bool
+}
+
+// Link is the way to the centre.
+type Link interface {
+	// Online tells whether a question would be answered.
+	Online() bool
+	// Status tells since when, how much waits, and the last error.
+	Status() LinkStatus
+	// AskMember and AskHold wait at most for the budget of a sale.
+	AskMember(ctx context.Context, ref wire.Ref) (*wire.AnswerMember, error)
+	AskHold(ctx context.Context, ask wire.AskHold) (*wire.AnswerHold, error)
+}
+
+// LinkStatus is how the link stands.
+type LinkStatus struct {
+	Mode      string     `json:"mode"` // online, offline
+	Since     time.Time  `json:"since"`
+	Phase     string     `json:"phase"`
+	Queued    uint64     `json:"queued"` // records the centre does not have yet
+	Parked    int        `json:"parked,omitempty"`
+	Oldest    *time.Time `json:"oldest,omitempty"` // of them
+	LastError string     `json:"last_error,omitempty"`
+	Centre    string     `json:"centre,omitempty"` // its program version
+	Connected *time.Time `json:"connected,omitempty"`
+}
+
+// Devices are the things on cables.
+type Devices interface {
+	// States lists every device of the settings.
+	States() []DeviceState
+	// Printer and Display return nil when there is none.
+	Printer() drivers.Printer
+	Display() drivers.Display
+}
+
+// DeviceState is how one device is.
+type DeviceState struct {
+	Name   string    `json:"name"`
+	Kind   string    `json:"kind"`  // reader, printer, display
+	State  string    `json:"state"` // ok, or the driver's code
+	Title  string    `json:"title,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+	Hint   string    `json:"hint,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// Config is what a Till is made of. Fields without a note are required.
+type Config struct {
+	Store, Till string // names the centre gave; empty: not enrolled
+	Device      string
+	Version     string
+	Language    string
+	PhonePrefix string // country code for numbers typed without one; optional
+	LookupKey   []byte // nil: not enrolled
+	TokenKey    []byte // 16 or 32 bytes
+	Header      []string
+	Practice    bool
+	MaxBody     int
+	Origins     []string
+	Patience    time.Duration // of a slip for its printer
+	Journal     *store.Journal
+	Cache       *store.Cache
+	Rules       func() Rules // nil inside: no rulebook yet
+	Link        Link
+	Devices     Devices
+	Programs    *Programs
+	Health      *health.Tracker
+	Log         *slog.Logger     // optional
+	Now         func() time.Time // optional
+}
+
+// Till is one counter at work. It is safe for concurrent use.
+type Till struct {
+	c       Config
+	seal    *sealer
+	events  *events
+	metrics *metrics
+	calls   keyLock // by idempotency key
+	sales   keyLock // by receipt
+	drafts  drafts
+	slips   chan string      // receipt ids whose slip is to be printed
+	texts   chan receipt.Two // for the display, the newest only
+	started time.Time
+
+	hostMu sync.RWMutex
+	hosts  map[string]bool // exact Host values
+	own    map[string]bool // exact Origin values
+}
+
+// New makes a till. Start and Serve set it going.
+func New(c Config) (*Till, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 2 << 20
+	}
+	if c.Language == "" {
+		c.Language = "en"
+	}
+	seal, err := newSealer(c.TokenKey)
+	if err != nil {
+		return nil, err
+	}
+	if c.Journal == nil || c.Cache == nil || c.Rules == nil || c.Link == nil || c.Devices == nil || c.Programs == nil || c.Health == nil {
+		return nil, errors.New("till: a part is missing")
+	}
+	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan string, 64), texts: make(chan receipt.Two, 1), started: c.Now()}
+	t.events = newEvents(t)
+	return t, nil
+}
+
+// Start settles what an earlier run left open: asks whose answer never came
+// are voided, slips that were waiting are printed, those that were being
+// printed are unknown. Call it once, before Serve.
+func (t *Till) Start(ctx context.Context) error {
+	var queued []string
+	err := t.c.Journal.Update(func(tx *store.Tx) error {
+		list, err := tx.OpenReceipts()
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			switch {
+			case r.State == store.Open && r.Hold != nil && !r.Hold.Granted:
+				if err := t.voidHold(tx, r, "restart"); err != nil {
+					return err
+				}
+				r.Hold = nil
+				r.State = store.Open
+			case r.Slip == store.SlipPrinting:
+				r.Slip = store.SlipUnknown
+			case r.Slip == store.SlipQueued:
+				if t.c.Now().Sub(r.Changed) > t.c.Patience {
+					r.Slip = store.SlipFailed
+				} else {
+					queued = append(queued, r.ID)
+					continue
+				}
+			default:
+				continue
+			}
+			if err := tx.PutReceipt(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, id := range queued {
+		t.queueSlip(id)
+	}
+	return err
+}
+
+// keyLock lets one call per key through at a time. The zero value is ready.
+type keyLock struct {
+	mu   sync.Mutex
+	held map[string]*keyHeld
+}
+
+type keyHeld struct {
+	ch      chan struct{}
+	waiters int
+}
+
+// lock waits for the key or the context.
+func (l *keyLock) lock(ctx context.Context, key string) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*keyHeld{}
+	}
+	h := l.held[key]
+	if h == nil {
+		h = &keyHeld{ch: make(chan struct{}, 1)}
+		l.held[key] = h
+	}
+	h.waiters++
+	l.mu.Unlock()
+	leave := func() {
+		l.mu.Lock()
+		if h.waiters--; h.waiters == 0 {
+			delete(l.held, key)
+		}
+		l.mu.Unlock()
+	}
+	select {
+	case h.ch <- struct{}{}:
+		return func() { <-h.ch; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, ctx.Err()
+	}
+}
+
+// drafts remembers, in memory only, the last basket that was calculated for a
+// receipt and the points a cashier chose on the page.
+type drafts struct {
+	mu    sync.Mutex
+	byID  map[string]*draft
+	order []string
+}
+
+type draft struct {
+	body  basketBody
+	spend *string // the cashier's choice; nil: none made
+}
+
+// maxDrafts bounds the memory; a till has a few receipts at once.
+const maxDrafts = 32
+
+func (d *drafts) get(id string) (draft, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.byID[id]; e != nil {
+		return *e, true
+	}
+	return draft{}, false
+}
+
+func (d *drafts) change(id string, f func(*draft)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byID == nil {
+		d.byID = map[string]*draft{}
+	}
+	e := d.byID[id]
+	if e == nil {
+		e = &draft{}
+		d.byID[id] = e
+		d.order = append(d.order, id)
+		if len(d.order) > maxDrafts {
+			delete(d.byID, d.order[0])
+			d.order = d.order[1:]
+		}
+	}
+	f(e)
+}
+
+func (d *drafts) drop(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.byID, id)
+	for i, x := range d.order {
+		if x == id {
+			d.order = append(d.order[:i], d.order[i+1:]...)
+			return
+		}
+	}
+}
