@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tillside/tillside/sync/boltfile"
+	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// Files of the data folder beside the two of the store.
+const (
+	IdentityFile = "identity.json" // who this till is and its private key
+	SecretFile   = "secret"        // seals member tokens
+	AddressFile  = "address"       // where the running agent listens
+	runningFile  = "running"       // there while the agent runs: its stop was not clean
+)
+
+// Identity is what enrolment brought, and the private key made for it.
+type Identity struct {
+	wire.EnrolAnswer
+	PrivateKey []byte    `json:"private_key"` // Ed25519 seed
+	Server     string    `json:"server"`
+	Enrolled   time.Time `json:"enrolled"`
+}
+
+// Key is the device's signing key.
+func (i *Identity) Key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(i.PrivateKey) }
+
+// Outbox is the identity as the journal knows it.
+func (i *Identity) Outbox() outbox.Identity { return outbox.Identity{Device: i.Device, Epoch: i.Epoch} }
+
+// String tells no secret.
+func (i *Identity) String() string {
+	return fmt.Sprintf("till %s in store %s (%s, epoch %d)", i.Till, i.Store, i.Device, i.Epoch)
+}
+
+// LoadIdentity reads who this till is; nil when it is not enrolled.
+func LoadIdentity(dir string) (*Identity, error) {
+	b, err := os.ReadFile(filepath.Join(dir, IdentityFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read identity: %w", err)
+	}
+	var i Identity
+	if err := json.Unmarshal(b, &i); err != nil {
+		return nil, fmt.Errorf("read identity: %w", err)
+	}
+	if len(i.PrivateKey) != ed25519.SeedSize || !wire.ValidDevice(i.Device) || i.Epoch == 0 || len(i.LookupKey) < 16 {
+		return nil, errors.New("read identity: the file is not complete; enrol again")
+	}
+	return &i, nil
+}
+
+// save writes the identity so that a power cut leaves the old or the new one.
+func (i *Identity) save(dir string) error {
+	b, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
+}
+
+// writeFile writes a private file whole: under another name, synced, renamed.
+func writeFile(path string, b []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	if err := boltfile.Rename(tmp, path); err != nil {
+		return err
+	}
+	return boltfile.SyncDir(filepath.Dir(path))
+}
+
+// secret reads the key of member tokens, making it at the first start.
+func secret(dir string) ([]byte, error) {
+	path := filepath.Join(dir, SecretFile)
+	b, err := os.ReadFile(path)
+	if err == nil && len(b) == 32 {
+		return b, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	b = make([]byte, 32)
+	rand.Read(b)
+	if err := writeFile(path, b); err != nil {
+		return nil, fmt.Errorf("write secret: %w", err)
+	}
+	return b, nil
+}
+
+// EnrolError is the centre's refusal of an enrolment.
+type EnrolError struct{ wire.Error }
+
+func (e *EnrolError) Error() string {
+	if e.Hint != "" {
+		return e.Message + " (" + e.Hint + ")"
+	}
+	return e.Message
+}
+
+// Enrol makes a key, asks the centre with a one-time code who this till is,
+// and stores the answer in dir. The key never leaves this machine. Where the
+// till was enrolled before, replace must be set.
+func Enrol(ctx context.Context, dir, server, code, version string, replace bool, tlsConfig *tls.Config) (*Identity, error) {
+	if old, err := LoadIdentity(dir); old != nil && !replace {
+		return nil, fmt.Errorf("this till is enrolled already as %s; --replace enrols it anew", old)
+	} else if err != nil && !replace {
+		return nil, err
+	}
+	code, ok := wire.NormaliseCode(code)
+	if !ok {
+		return nil, errors.New("the code is not complete: three groups of four characters")
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("server %q: want https://host", server)
+	}
+	switch u.Scheme {
+	case "https", "http":
+	case "wss":
+		u.Scheme = "https"
+	case "ws":
+		u.Scheme = "http"
+	default:
+		return nil, fmt.Errorf("server %q: want https://host", server)
+	}
+	u.Path, u.RawQuery, u.Fragment = wire.EnrolPath, "", ""
+
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	host, _ := os.Hostname()
+	body, err := json.Marshal(wire.EnrolRequest{Code: code, PublicKey: public, Host: host, Agent: version})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", u.Host, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", u.Host, err)
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
+		var e wire.ErrorBody
+		if json.Unmarshal(b, &e) == nil && e.Error.Code != "" {
+			return nil, &EnrolError{e.Error}
+		}
+		return nil, fmt.Errorf("%s answered %s; is this the centre's address?", u.Host, resp.Status)
+	}
+	i := &Identity{PrivateKey: private.Seed(), Server: strings.TrimSuffix(u.String(), wire.EnrolPath), Enrolled: time.Now().UTC().Truncate(time.Second)}
+	if err := json.Unmarshal(b, &i.EnrolAnswer); err != nil {
+		return nil, fmt.Errorf("%s: the answer is not an enrolment: %w", u.Host, err)
+	}
+	if !wire.ValidDevice(i.Device) || i.Epoch == 0 || len(i.LookupKey) < 16 || i.Store == "" || i.Till == "" || i.SyncURL == "" {
+		return nil, fmt.Errorf("%s: the answer lacks something", u.Host)
+	}
+	if err := i.save(dir); err != nil {
+		return nil, fmt.Errorf("store identity: %w", err)
+	}
+	return i, nil
+}
+
+// TLS makes the client settings for a private authority; nil for the system's.
+func TLS(caFile string) (*tls.Config, error) {
+	if caFile == "" {
+		return &tls.Config{MinVersion: tls.VersionTLS13}, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read certificates: %s holds none", caFile)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}, nil
+}
