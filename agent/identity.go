@@ -121,13 +121,13 @@ func secret(dir string) ([]byte, error) {
 }
 
 // EnrolError is the centre's refusal of an enrolment.
-type EnrolError struct{ wire.Error }
+type EnrolError struct{ Refusal wire.Error }
 
 func (e *EnrolError) Error() string {
-	if e.Hint != "" {
-		return e.Message + " (" + e.Hint + ")"
+	if e.Refusal.Hint != "" {
+		return e.Refusal.Message + " (" + e.Refusal.Hint + ")"
 	}
-	return e.Message
+	return e.Refusal.Message
 }
 
 // Enrol makes a key, asks the centre with a one-time code who this till is,

@@ -25,13 +25,16 @@ type Agent struct {
 	// system's place (/var/lib/tillside, %ProgramData%\Tillside).
 	Data string `toml:"data"`
 	// Language of the cashier, the slips and the error messages: en, ru, pl.
-	Language string   `toml:"language"`
-	API      API      `toml:"api"`
-	Centre   Centre   `toml:"centre"`
-	Slip     Slip     `toml:"slip"`
-	Log      Log      `toml:"log"`
-	Health   Health   `toml:"health"`
-	Devices  []Device `toml:"devices"`
+	Language string `toml:"language"`
+	// PhonePrefix is the country code put before phone numbers that are typed
+	// without one, digits only: "48". Empty: such numbers are taken as they are.
+	PhonePrefix string   `toml:"phone_prefix"`
+	API         API      `toml:"api"`
+	Centre      Centre   `toml:"centre"`
+	Slip        Slip     `toml:"slip"`
+	Log         Log      `toml:"log"`
+	Health      Health   `toml:"health"`
+	Devices     []Device `toml:"devices"`
 }
 
 // API is the localhost interface for cash software and the pages.
@@ -179,6 +182,9 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 		bad("data", show(a.Data), "want an absolute path: services run in another folder than you do")
 	}
 	oneOf(bad, "language", a.Language, Languages)
+	if len(a.PhonePrefix) > 3 || strings.Trim(a.PhonePrefix, "0123456789") != "" {
+		bad("phone_prefix", show(a.PhonePrefix), "want a country code of 1 to 3 digits such as \"48\"")
+	}
 	checkListen(bad, "api.listen", a.API.Listen)
 	oneOf(bad, "api.practice", a.API.Practice, []string{"on", "off"})
 	between(bad, "api.max_body", a.API.MaxBody, 64<<10, 16<<20)

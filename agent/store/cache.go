@@ -326,6 +326,26 @@ func (t *CacheTx) Stop(ref wire.Ref, reason string) error {
 	return t.tx.Bucket(bucketStops).Put(ref[:8], []byte(reason))
 }
 
+// StopAny stops or frees a card, or every card of a member this till knows.
+// For a member, the cards it has now are meant.
+func (t *CacheTx) StopAny(ref wire.Ref, member, reason string) error {
+	if !ref.IsZero() {
+		return t.Stop(ref, reason)
+	}
+	var id loyalty.MemberID
+	if err := id.UnmarshalText([]byte(member)); err != nil {
+		return nil // names nobody
+	}
+	for k := range slices.Chunk(bytes.Clone(t.tx.Bucket(bucketRefs).Get(be64(uint64(id)))), 8) {
+		var r wire.Ref
+		copy(r[:], k)
+		if err := t.Stop(r, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SetCursor says how far a lane was read, with the change it belongs to.
 func (t *CacheTx) SetCursor(lane string, n uint64) error {
 	return t.tx.Bucket(bucketCursors).Put([]byte(lane), be64(n))

@@ -240,7 +240,9 @@ func (t *Tx) put(bucket []byte, key string, v any) error {
 func (t *Tx) Meta(name string) []byte { return bytes.Clone(t.tx.Bucket(bucketMeta).Get([]byte(name))) }
 
 // SetMeta stores a small value.
-func (t *Tx) SetMeta(name string, v []byte) error { return t.tx.Bucket(bucketMeta).Put([]byte(name), v) }
+func (t *Tx) SetMeta(name string, v []byte) error {
+	return t.tx.Bucket(bucketMeta).Put([]byte(name), v)
+}
 
 // timeKey sorts by time, then by name.
 func timeKey(at time.Time, name string) []byte {

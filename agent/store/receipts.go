@@ -23,8 +23,8 @@ type State string
 //	open -> held -> captured -> partly_returned -> returned
 //	open, held, captured -> voided       held -> unresolved -> captured, voided
 const (
-	Open           State = "open"   // points asked for, the centre has not answered
-	Held           State = "held"   // authorised
+	Open           State = "open" // points asked for, the centre has not answered
+	Held           State = "held" // authorised
 	Captured       State = "captured"
 	PartlyReturned State = "partly_returned"
 	Returned       State = "returned"

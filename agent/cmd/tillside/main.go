@@ -1,25 +1,26 @@
-// Command tillside is the agent beside a till, and its tools.
+// Tillside is the agent beside a till. See "tillside help".
+//
+// Exit codes, for scripts:
+//
+//	0  done
+//	1  failed; the reason is on standard error
+//	2  the command line is wrong
+//	3  settings are wrong (config check tells all of it)
+//	4  another agent works on this data folder
+//	5  not enrolled
+//	6  the agent does not run (status, page)
+//	7  the agent runs and something is wrong (status)
+//	8  stopped by a second signal before everything was finished
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
-
-	"github.com/spf13/cobra"
 )
 
+// version is set at build time: -ldflags "-X main.version=…".
+var version = "dev"
+
 func main() {
-	root := &cobra.Command{Use: "tillside", Short: "the loyalty agent beside a till", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(rulebookCommand())
-	if err := root.Execute(); err != nil {
-		var e *exitError
-		if !errors.As(err, &e) {
-			e = &exitError{code: exitUsage, err: err}
-		}
-		if !e.quiet {
-			fmt.Fprintln(os.Stderr, "tillside:", e.err)
-		}
-		os.Exit(e.code)
-	}
+	p := &program{in: os.Stdin, out: os.Stdout, err: os.Stderr, version: version}
+	os.Exit(p.main(os.Args[1:]))
 }

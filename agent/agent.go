@@ -1,0 +1,419 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/internal/rungroup"
+	"github.com/tillside/tillside/agent/pages"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/agent/till"
+	"github.com/tillside/tillside/configs"
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/all"
+	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/uplink"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// Options are what an Agent is built from. Data in the settings must be set;
+// the rest has defaults.
+type Options struct {
+	Settings configs.Agent
+	Version  string
+	Log      *slog.Logger
+	// Registry of drivers; nil: all of them.
+	Registry *drivers.Registry
+	// Check examines a store file after an unclean stop, best in a child
+	// process, since a very damaged file can end the process. nil: none.
+	Check func(path string) error
+	// Timing of the link; zero fields have the uplink's defaults.
+	Timing uplink.Timing
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Agent is one till at work.
+type Agent struct {
+	o        Options
+	log      *slog.Logger
+	dir      string
+	id       *Identity // nil: not enrolled
+	tls      *tls.Config
+	journal  *store.Journal
+	cache    *store.Cache
+	rules    *rulebooks
+	clock    *clockwork
+	health   *health.Tracker
+	devices  *deviceSet
+	link     *link
+	till     *till.Till
+	listener net.Listener
+	server   *http.Server
+	served   chan struct{} // closed when the HTTP side has ended
+	faults   chan wire.DeviceFault
+	unclean  bool
+}
+
+// Open acquires everything but the devices and the centre: data folder,
+// stores, rulebook, address. It returns store.ErrInUse when another agent
+// works on the folder.
+func Open(o Options) (a *Agent, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Registry == nil {
+		o.Registry = all.Registry()
+	}
+	if err := o.Settings.Check(); err != nil {
+		return nil, err
+	}
+	a = &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
+		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
+	if a.dir == "" {
+		return nil, errors.New("no data folder")
+	}
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if a.id, err = LoadIdentity(a.dir); err != nil {
+		return nil, err
+	}
+	if a.tls, err = TLS(o.Settings.Centre.CAFile); err != nil {
+		return nil, err
+	}
+	if a.devices, err = buildDevices(o.Registry, o.Settings.Devices, o.Log, o.Now); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.closeFiles()
+		}
+	}()
+	if err = a.openStores(); err != nil {
+		return nil, err
+	}
+	if err = a.buildTill(); err != nil {
+		return nil, err
+	}
+	if a.listener, err = listen(o.Settings.API.Listen); err != nil {
+		return nil, err
+	}
+	a.till.SetAddress(a.listener.Addr())
+	err = writeFile(filepath.Join(a.dir, AddressFile), []byte(a.listener.Addr().String()+"\n"))
+	if err != nil {
+		return nil, fmt.Errorf("write address: %w", err)
+	}
+	return a, nil
+}
+
+// listen listens on loopback; "localhost" means its IPv4 address, so that the
+// address is the same on every machine.
+func listen(addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w (another agent, or set api.listen to a free port)", addr, err)
+	}
+	return l, nil
+}
+
+// openStores opens journal and cache, examining them first when the agent did
+// not stop cleanly.
+func (a *Agent) openStores() error {
+	_, err := os.Stat(filepath.Join(a.dir, runningFile))
+	a.unclean = err == nil
+	var check func(string) error
+	if a.unclean {
+		check = a.o.Check
+		a.log.Info("the last stop was not clean")
+	}
+	a.clock = &clockwork{now: a.o.Now, boot: bootID()}
+	a.rules = &rulebooks{now: a.clock.trusted}
+	a.clock.bundle = a.rules.number
+	var id outbox.Identity
+	if a.id != nil {
+		id = a.id.Outbox()
+		a.rules.store, a.rules.keys = a.id.Store, a.id.RulebookKeys
+	}
+	a.journal, err = store.OpenJournal(a.dir, store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now})
+	if err != nil {
+		return err
+	}
+	if a.cache, err = store.OpenCache(a.dir, check); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(a.dir, runningFile), nil, 0o600); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if a.journal.Aside != "" {
+		a.log.Error("damaged journal set aside", "file", filepath.Base(a.journal.Aside))
+		a.health.Raise(health.JournalAside, "", filepath.Base(a.journal.Aside)+"; keep the file, enrol the till again")
+	}
+	if a.cache.Rebuilt != "" {
+		a.log.Warn("damaged cache set aside", "file", filepath.Base(a.cache.Rebuilt))
+		a.health.Raise(health.CacheRebuilt, "", filepath.Base(a.cache.Rebuilt))
+	}
+	if err := a.clock.load(a.journal); err != nil {
+		return err
+	}
+	if err := a.rules.load(a.cache); err != nil {
+		a.log.Error("rulebook not loaded", "error", err)
+	}
+	return nil
+}
+
+func (a *Agent) buildTill() error {
+	key, err := secret(a.dir)
+	if err != nil {
+		return err
+	}
+	s := a.o.Settings
+	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
+	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header,
+		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
+		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
+		Health: a.health, Log: a.log, Now: a.o.Now}
+	if a.id != nil {
+		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
+	}
+	a.till, err = till.New(c)
+	return err
+}
+
+// queue tells what waits for the centre.
+func (a *Agent) queue() (uint64, int, time.Time) {
+	box := a.journal.Box()
+	if box == nil {
+		return 0, 0, time.Time{}
+	}
+	st, err := box.Stats()
+	if err != nil {
+		return 0, 0, time.Time{}
+	}
+	return st.Queued, st.Parked, st.Oldest
+}
+
+// Addr is where the agent listens.
+func (a *Agent) Addr() net.Addr { return a.listener.Addr() }
+
+// Till is the counter, for tests.
+func (a *Agent) Till() *till.Till { return a.till }
+
+// Identity tells who this till is; nil when it is not enrolled.
+func (a *Agent) Identity() *Identity { return a.id }
+
+// Run works until ctx is done or a part fails. See the package comment for
+// the order in which it stops.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.till.Start(ctx); err != nil {
+		return fmt.Errorf("settle what was left open: %w", err)
+	}
+	deviceCtx, stopDevices := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDevices()
+	if err := a.devices.open(deviceCtx); err != nil {
+		return fmt.Errorf("open devices: %w", err)
+	}
+	defer a.devices.close()
+
+	a.health.Set(a.id == nil, health.NotEnrolled, "", "tillside enrol --server URL --code CODE")
+	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
+	a.health.Watch(a.till.TellHealth)
+
+	g := rungroup.Group{Log: a.log, Patience: 15 * time.Second}
+	g.Add("http", a.serve)
+	g.Add("devices", func(ctx context.Context) error {
+		return a.devices.watch(ctx, a.till.TellDevice, a.fault, a.health)
+	})
+	g.Add("display", a.till.RunDisplay)
+	g.Add("slips", a.till.PrintSlips)
+	g.Add("housekeeping", a.housekeeping)
+	for _, d := range a.devices.list {
+		if r, ok := d.dev.(drivers.Reader); ok {
+			g.Add("reader "+d.name, func(ctx context.Context) error {
+				if err := a.till.ReadCards(ctx, r); err != nil {
+					return err
+				}
+				<-ctx.Done() // the reader was closed under us
+				return ctx.Err()
+			})
+		}
+	}
+	if a.id != nil {
+		g.Add("link", a.runLink)
+	}
+	a.log.Info("agent runs", "version", a.o.Version, "address", a.Addr().String(), "till", a.name(), "rulebook", a.rules.number())
+	err := g.Run(ctx)
+	a.log.Info("agent stops", "error", err)
+	return err
+}
+
+func (a *Agent) name() string {
+	if a.id == nil {
+		return "not enrolled"
+	}
+	return a.id.Store + "/" + a.id.Till
+}
+
+// serve runs the HTTP side until ctx is done, then finishes calls in flight.
+func (a *Agent) serve(ctx context.Context) error {
+	defer close(a.served)
+	a.server = &http.Server{Handler: a.till.Handler(pages.Handler()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	ended := make(chan error, 1)
+	go func() { ended <- a.server.Serve(a.listener) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	a.till.Close()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := a.server.Shutdown(grace); err != nil {
+		a.server.Close()
+	}
+	<-ended
+	return ctx.Err()
+}
+
+// flushPatience is how long a stop waits for the centre to take what is left.
+const flushPatience = 2 * time.Second
+
+// runLink keeps the session with the centre, and makes a new one when the
+// journal had to be opened again.
+func (a *Agent) runLink(ctx context.Context) error {
+	for {
+		box := a.journal.Box()
+		if box == nil {
+			if !pause(ctx, time.Second) {
+				return ctx.Err()
+			}
+			continue
+		}
+		if err := a.session(ctx, box); ctx.Err() != nil || err != nil {
+			return err
+		}
+	}
+}
+
+func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
+	url := a.id.SyncURL
+	if a.o.Settings.Centre.URL != "" {
+		url = a.o.Settings.Centre.URL
+	}
+	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health}
+	s, err := uplink.New(uplink.Config{URL: url, Key: a.id.Key(), Outbox: box, Applier: apply, Agent: a.o.Version, Boot: a.clock.boot,
+		Bundle: a.rules.number, TLS: a.tls, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now})
+	if err != nil {
+		return err
+	}
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	a.link.set(s)
+	a.clock.mu.Lock()
+	a.clock.live = s.Clock
+	a.clock.mu.Unlock()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Run(inner) }() // its error is that of inner
+	defer func() { stop(); <-done; a.link.set(nil) }()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if a.journal.Box() != box {
+				return nil
+			}
+		case <-ctx.Done():
+			a.flush(s)
+			return ctx.Err()
+		}
+	}
+}
+
+// flush waits, while the centre is there, until it has everything.
+func (a *Agent) flush(s *uplink.Session) {
+	<-a.served
+	end := time.Now().Add(flushPatience)
+	for s.State().Phase == uplink.Online && time.Now().Before(end) {
+		if n, _, _ := a.queue(); n == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// linkState is called by the session at each change.
+func (a *Agent) linkState(s uplink.State) {
+	a.health.Set(s.Phase == uplink.Refused || s.Phase == uplink.Forked, health.LinkRefused, "", s.LastError)
+	if s.Phase == uplink.Connecting {
+		return
+	}
+	if a.link.phase(s.Phase) {
+		st := a.link.Status()
+		a.log.Info("link", "mode", st.Mode, "error", s.LastError)
+		a.till.TellLink(st)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Close releases everything. After a Run that ended by its context the stop
+// was clean.
+func (a *Agent) Close() error {
+	if a.listener != nil {
+		a.listener.Close() // Shutdown closed it already, or Run never ran
+	}
+	if err := os.Remove(filepath.Join(a.dir, AddressFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("address file", "error", err)
+	}
+	saved := a.clock.save(a.journal)
+	err := errors.Join(saved, a.closeFiles())
+	if err == nil {
+		err = os.Remove(filepath.Join(a.dir, runningFile))
+	}
+	return err
+}
+
+func (a *Agent) closeFiles() error {
+	var errs []error
+	if a.journal != nil {
+		errs = append(errs, a.journal.Close())
+	}
+	if a.cache != nil {
+		errs = append(errs, a.cache.Close())
+	}
+	if a.listener != nil {
+		a.listener.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,340 @@
+package agent
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/uplink"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// applier takes in what the centre sends down; see uplink.Applier for what it
+// promises.
+type applier struct {
+	log     *slog.Logger
+	journal *store.Journal
+	cache   *store.Cache
+	rules   *rulebooks
+	health  *health.Tracker
+}
+
+var _ uplink.Applier = (*applier)(nil)
+
+// Cursors implements uplink.Applier.
+func (a *applier) Cursors(context.Context) (map[wire.Lane]uint64, error) {
+	m := map[wire.Lane]uint64{}
+	for _, l := range wire.Lanes {
+		n, err := a.cache.Cursor(string(l))
+		if err != nil {
+			return nil, err
+		}
+		m[l] = n
+	}
+	return m, nil
+}
+
+// keySession holds epoch and number of the last SESSION record.
+const keySession = "session"
+
+// Session implements uplink.Applier.
+func (a *applier) Session(_ context.Context, s wire.SessionStart) error {
+	err := a.journal.Update(func(tx *store.Tx) error {
+		if _, err := tx.Append(outbox.Entry{Type: wire.TypeSession, Payload: s}); err != nil {
+			return err
+		}
+		v := binary.BigEndian.AppendUint32(nil, tx.Epoch())
+		return tx.SetMeta(keySession, binary.BigEndian.AppendUint64(v, s.No))
+	})
+	return outcome(err)
+}
+
+// outcome tells the uplink when nobody knows what is on disk.
+func outcome(err error) error {
+	if errors.Is(err, store.ErrOutcomeUnknown) {
+		return fmt.Errorf("%w: %w", uplink.ErrOutcomeUnknown, err)
+	}
+	return err
+}
+
+// LastSession implements uplink.Applier.
+func (a *applier) LastSession(context.Context) (n uint64, err error) {
+	err = a.journal.View(func(tx *store.Tx) error {
+		if v := tx.Meta(keySession); len(v) == 12 && binary.BigEndian.Uint32(v) == tx.Epoch() {
+			n = binary.BigEndian.Uint64(v[4:])
+		}
+		return nil
+	})
+	return n, err
+}
+
+// keyForked remembers, over a restart, that spending must stop.
+const keyForked = "forked"
+
+// Forked implements uplink.Applier.
+func (a *applier) Forked(_ context.Context, reason string) error {
+	known, err := forked(a.journal)
+	if err != nil || known == reason {
+		return err
+	}
+	a.log.Error("journal and centre differ", "reason", reason)
+	return a.journal.Update(func(tx *store.Tx) error {
+		return tx.SetMeta(keyForked, append(binary.BigEndian.AppendUint32(nil, tx.Epoch()), reason...))
+	})
+}
+
+// forked tells why spending has stopped in this epoch; empty: it has not.
+func forked(j *store.Journal) (reason string, err error) {
+	err = j.View(func(tx *store.Tx) error {
+		if v := tx.Meta(keyForked); len(v) >= 4 && binary.BigEndian.Uint32(v) == tx.Epoch() {
+			reason = string(v[4:])
+		}
+		return nil
+	})
+	return reason, err
+}
+
+// Apply implements uplink.Applier. The cursor lies in the cache, with the
+// items; what also concerns the journal is written there first and may be
+// written again without harm.
+func (a *applier) Apply(ctx context.Context, f *wire.Feed) error {
+	var err error
+	switch f.Lane {
+	case wire.LaneUrgent:
+		err = a.urgent(f)
+	case wire.LaneRulebook:
+		err = a.rulebook(ctx, f)
+	case wire.LaneMember:
+		err = a.members(f)
+	case wire.LaneCommand:
+		err = a.commands(f)
+	default: // leases, and lanes this program does not know: nothing to keep yet
+		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
+	}
+	return outcome(err)
+}
+
+// members puts snapshots into the cache and forgets the changes they include.
+func (a *applier) members(f *wire.Feed) error {
+	var changed []store.Subject
+	err := a.cache.Update(func(tx *store.CacheTx) error {
+		if f.Reset && f.After == 0 {
+			if err := tx.ClearMembers(); err != nil {
+				return err
+			}
+		}
+		for _, raw := range f.Items {
+			var item wire.MemberItem
+			if err := wire.ReadItem(raw, &item); err != nil {
+				a.log.Error("member item skipped", "error", err)
+				continue
+			}
+			var id loyalty.MemberID
+			if err := id.UnmarshalText([]byte(item.Member)); err != nil {
+				a.log.Error("member item skipped", "error", err)
+				continue
+			}
+			if item.Do == wire.MemberDrop {
+				if err := tx.RemoveMember(id); err != nil {
+					return err
+				}
+				continue
+			}
+			m := loyalty.Member{}
+			if err := json.Unmarshal(item.Snapshot, &m); err != nil {
+				a.log.Error("member item skipped", "member", id.String(), "error", err)
+				continue
+			}
+			m.ID = id
+			if err := tx.PutMember(item.Refs, store.Snapshot{Member: &m, Includes: f.Includes}); err != nil {
+				// One that cannot be stored must not hold up the others.
+				a.log.Error("member item skipped", "member", id.String(), "error", err)
+				continue
+			}
+			changed = append(changed, store.SubjectOf(&id, wire.Ref{}))
+			for _, r := range item.Refs {
+				changed = append(changed, store.SubjectOf(nil, r.Ref))
+			}
+		}
+		return tx.SetCursor(string(f.Lane), f.Upto)
+	})
+	if err != nil || f.Includes == (wire.Mark{}) {
+		return err
+	}
+	// Look first: most snapshots concern members this till did not touch, and
+	// a reading transaction costs no flush.
+	found := 0
+	err = a.journal.View(func(tx *store.Tx) error {
+		for _, s := range changed {
+			n, err := tx.DropDeltas(s, f.Includes)
+			if err != nil {
+				return err
+			}
+			found += n
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		return err
+	}
+	return a.journal.Update(func(tx *store.Tx) error {
+		for _, s := range changed {
+			if _, err := tx.DropDeltas(s, f.Includes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// urgent erases members and keeps the stop-list.
+func (a *applier) urgent(f *wire.Feed) error {
+	var items []wire.UrgentItem
+	erased := 0
+	for _, raw := range f.Items {
+		var u wire.UrgentItem
+		if err := wire.ReadItem(raw, &u); err != nil {
+			a.log.Error("urgent item skipped", "error", err)
+			continue
+		}
+		if u.Do == wire.UrgentErase {
+			erased++
+		}
+		items = append(items, u)
+	}
+	if erased > 0 { // the erasure is itself a record
+		err := a.journal.Update(func(tx *store.Tx) error {
+			for _, u := range items {
+				var id loyalty.MemberID
+				if u.Do != wire.UrgentErase || id.UnmarshalText([]byte(u.Member)) != nil {
+					continue
+				}
+				if _, err := tx.DropDeltas(store.SubjectOf(&id, wire.Ref{}), wire.Mark{Epoch: 1<<32 - 1}); err != nil {
+					return err
+				}
+				if _, err := tx.Append(outbox.Entry{Type: wire.TypeErased, Payload: wire.Erased{Member: u.Member, Order: u.Order}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return a.cache.Update(func(tx *store.CacheTx) error {
+		if f.Reset && f.After == 0 {
+			if err := tx.ClearStops(); err != nil {
+				return err
+			}
+		}
+		for _, u := range items {
+			var err error
+			var id loyalty.MemberID
+			switch u.Do {
+			case wire.UrgentErase:
+				if err = id.UnmarshalText([]byte(u.Member)); err == nil {
+					err = tx.RemoveMember(id)
+				}
+			case wire.UrgentStop:
+				reason := u.Reason
+				if reason == "" {
+					reason = "stopped"
+				}
+				err = tx.StopAny(u.Ref, u.Member, reason)
+			case wire.UrgentFree:
+				err = tx.StopAny(u.Ref, u.Member, "")
+			default:
+				a.log.Warn("urgent item of an unknown kind", "do", u.Do)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return tx.SetCursor(string(f.Lane), f.Upto)
+	})
+}
+
+// commands answers what this program cannot do; it knows no command yet.
+func (a *applier) commands(f *wire.Feed) error {
+	err := a.journal.Update(func(tx *store.Tx) error {
+		for _, raw := range f.Items {
+			var c wire.CommandItem
+			if err := wire.ReadItem(raw, &c); err != nil {
+				continue
+			}
+			_, err := tx.Append(outbox.Entry{Type: wire.TypeOperator,
+				Payload: wire.Operator{Who: "centre", Action: "command_unknown", Detail: c.ID + " " + c.Do}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
+}
+
+// rulebook activates the newest usable bundle of a feed, or notes why not.
+func (a *applier) rulebook(_ context.Context, f *wire.Feed) error {
+	for _, raw := range f.Items {
+		var b wire.Bundle
+		if err := wire.ReadItem(raw, &b); err != nil {
+			if err := a.reject(0, "", "decode", err); err != nil {
+				return err
+			}
+			continue
+		}
+		if b.Version == a.rules.number() {
+			continue // had already, the lane began anew
+		}
+		r, reason, err := a.rules.check(&b)
+		if err != nil {
+			if err := a.reject(b.Version, b.Name, reason, err); err != nil {
+				return err
+			}
+			continue
+		}
+		before := a.rules.number()
+		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.PutBundle(b.Version, raw) })
+		if err != nil {
+			return err
+		}
+		a.rules.activate(r)
+		a.health.Clear(health.NoRulebook, "")
+		a.health.Clear(health.RulebookBad, "")
+		a.log.Info("rulebook activated", "version", r.Version(), "before", before)
+		err = a.journal.Update(func(tx *store.Tx) error {
+			_, err := tx.Append(outbox.Entry{Type: wire.TypeBundleActivated,
+				Payload: wire.BundleActivated{Version: b.Version, Name: b.Name, Hash: wire.HashOf(b.Payload), Before: before}})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
+}
+
+func (a *applier) reject(version int64, name, reason string, why error) error {
+	detail := why.Error()
+	if len(detail) > 1000 {
+		detail = detail[:1000] + "…"
+	}
+	a.log.Error("rulebook rejected", "version", version, "reason", reason, "error", why)
+	a.health.Raise(health.RulebookBad, "", fmt.Sprintf("%d: %s: %s", version, reason, detail))
+	return a.journal.Update(func(tx *store.Tx) error {
+		_, err := tx.Append(outbox.Entry{Type: wire.TypeBundleRejected,
+			Payload: wire.BundleRejected{Version: version, Name: name, Reason: reason, Detail: detail}})
+		return err
+	})
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tillside/tillside/agent"
+)
+
+func (p *program) enrolCmd() *cobra.Command {
+	var server, code string
+	var replace bool
+	cmd := &cobra.Command{
+		Use:   "enrol --server URL --code CODE",
+		Short: "Make this machine a till of the centre",
+		Long: `Enrol makes a key on this machine and asks the centre, with a one-time code,
+which store and till this is. The code comes from central IT
+("tillside-central till add"), is good for 24 hours and for one use.
+
+A running agent takes the new identity at its next start. To undo: delete
+identity.json in the data folder and have the till revoked at the centre.`,
+		Example: "  tillside enrol --server https://loyalty.example.com --code 7K2M-9QXT-4WDH",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if server == "" || code == "" {
+				return &exit{code: exitUsage, err: errors.New("--server and --code are needed")}
+			}
+			s, _, err := p.settings()
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(s.Data, 0o700); err != nil {
+				return fmt.Errorf("data folder: %w", err)
+			}
+			tls, err := agent.TLS(s.Centre.CAFile)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if ctx == nil {
+				ctx = context.Background()
+			}
+			id, err := agent.Enrol(ctx, s.Data, server, code, p.version, replace, tls)
+			if err != nil {
+				return fmt.Errorf("enrol: %w", err)
+			}
+			fmt.Fprintf(p.out, "enrolled: store %s, till %s, device %s\n", id.Store, id.Till, id.Device)
+			if _, err := os.Stat(filepath.Join(s.Data, agent.AddressFile)); err == nil {
+				fmt.Fprintln(p.err, "restart the agent so that it takes the new identity: tillside service restart")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&server, "server", "", "address of the centre")
+	cmd.Flags().StringVar(&code, "code", "", "one-time code")
+	cmd.Flags().BoolVar(&replace, "replace", false, "enrol anew although there is an identity")
+	return cmd
+}

@@ -1,0 +1,158 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// unresolvedAfter is how long a receipt may hold points before it is told as
+// unresolved. It still counts as spent; only capture, void or the centre ends
+// it.
+const unresolvedAfter = 12 * time.Hour
+
+// fault asks for a DEVICE_FAULT record; one that cannot wait is dropped, the
+// state itself is in status.
+func (a *Agent) fault(name string, st drivers.State) {
+	select {
+	case a.faults <- wire.DeviceFault{Device: name, State: string(st.Code), Detail: st.Detail}:
+	default:
+	}
+}
+
+// housekeeping looks after health every second and after old data every hour.
+func (a *Agent) housekeeping(ctx context.Context) error {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
+	told := map[string]time.Time{} // device -> last fault record
+	a.look()
+	a.prune()
+	for {
+		select {
+		case <-second.C:
+			a.look()
+			a.health.Check()
+		case <-hourly.C:
+			a.prune()
+		case f := <-a.faults:
+			// A loose plug must not fill the journal.
+			if a.id == nil || a.o.Now().Sub(told[f.Device]) < time.Minute {
+				continue
+			}
+			told[f.Device] = a.o.Now()
+			a.record(wire.TypeDeviceFault, f)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// record writes a journal record of the agent's own.
+func (a *Agent) record(t wire.Type, payload any) {
+	err := a.journal.Update(func(tx *store.Tx) error {
+		_, err := tx.Append(outbox.Entry{Type: t, Payload: payload})
+		return err
+	})
+	if err != nil {
+		a.log.Error("record not written", "type", string(t), "error", err)
+	}
+}
+
+// look raises and clears the warnings that nobody else sees.
+func (a *Agent) look() {
+	h := a.o.Settings.Health
+	if a.id != nil {
+		st := a.link.Status()
+		a.health.Set(st.Mode == "offline", health.LinkDown.With(time.Duration(h.LinkDown)), "", st.LastError)
+		old := st.Oldest != nil && a.o.Now().Sub(*st.Oldest) > time.Duration(h.QueueAge)
+		a.health.Set(old, health.QueueOld, "", fmt.Sprintf("%d records", st.Queued))
+		a.health.Set(st.Parked > 0, health.RecordParked, "", fmt.Sprintf("%d records", st.Parked))
+		a.health.Set(st.Mode == "offline" && a.o.Now().Sub(st.Since) > time.Duration(h.RulebookAge), health.RulebookOld, "",
+			"no word from the centre since "+st.Since.Format(time.DateOnly))
+		state, before, offset := a.clock.trust()
+		a.health.Set(state == wire.ClockUntrusted && before != "", health.ClockBad.With(time.Minute), "", "")
+		if before != "" && before != state {
+			a.record(wire.TypeClock, wire.ClockChange{From: before, To: state, OffsetM: offset.Milliseconds()})
+		}
+	}
+	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
+	if free, err := freeBytes(a.dir); err == nil {
+		low := free < uint64(h.MinFreeMB)<<20
+		a.health.Set(low, health.DiskLow, "", fmt.Sprintf("%d MiB free", free>>20))
+	}
+}
+
+// prune lets old receipts and records go, a few at a time so that no sale
+// waits, and marks holds that nobody finished.
+func (a *Agent) prune() {
+	for {
+		n := 0
+		err := a.journal.Update(func(tx *store.Tx) (err error) { n, err = tx.PruneReceipts(100); return err })
+		if err != nil {
+			a.log.Error("old receipts not removed", "error", err)
+			break
+		}
+		if n < 100 {
+			break
+		}
+	}
+	if box := a.journal.Box(); box != nil {
+		if now := a.clock.trusted(); !now.IsZero() {
+			if _, err := box.Prune(now, 500); err != nil {
+				a.log.Error("old records not removed", "error", err)
+			}
+		}
+		a.unresolved()
+	}
+	if err := a.clock.save(a.journal); err != nil {
+		a.log.Error("clock not kept", "error", err)
+	}
+}
+
+// unresolved marks receipts that have held points for too long.
+func (a *Agent) unresolved() {
+	var late []string
+	err := a.journal.View(func(tx *store.Tx) error {
+		list, err := tx.OpenReceipts()
+		for _, r := range list {
+			if r.State == store.Held && r.Hold != nil && a.o.Now().Sub(r.Changed) > unresolvedAfter {
+				late = append(late, r.ID)
+			}
+		}
+		return err
+	})
+	if err == nil && len(late) > 0 {
+		err = a.journal.Update(func(tx *store.Tx) error {
+			for _, id := range late {
+				r, err := tx.Receipt(id)
+				if err != nil || r == nil || r.State != store.Held {
+					return err
+				}
+				r.State = store.Unresolved
+				if err := tx.PutReceipt(r); err != nil {
+					return err
+				}
+				u := wire.Unresolved{Hold: r.Hold.ID, Reason: "no capture or void"}
+				if r.Member != nil {
+					u.Member = r.Member.String()
+				}
+				if _, err := tx.Append(outbox.Entry{Type: wire.TypeUnresolved, Receipt: id, Payload: u}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		a.log.Error("unresolved receipts", "error", err)
+	}
+	a.health.Set(len(late) > 0, health.Unresolved, "", fmt.Sprintf("%d receipts", len(late)))
+}
