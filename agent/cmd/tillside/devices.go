@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ is on which. It asks the system only; no byte goes to a device.`,
 			if err != nil {
 				return err
 			}
-			ports, err := line.List()
+			ports, err := line.Ports()
 			if err != nil {
 				return err
 			}
@@ -36,12 +37,19 @@ is on which. It asks the system only; no byte goes to a device.`,
 				used[d.Port] = d.Name
 			}
 			for _, port := range ports {
-				fmt.Fprintf(p.out, "%-40s %-24s %s\n", port.Name, used[port.Name], port)
-				delete(used, port.Name)
+				names := append([]string{port.Name}, port.Stable...)
+				taken := ""
+				for _, n := range names {
+					if used[n] != "" {
+						taken = used[n]
+						delete(used, n)
+					}
+				}
+				fmt.Fprintf(p.out, "%-24s %-24s %s\n", port.Name, taken, strings.Join(append(port.Stable, port.Product), "  "))
 			}
 			for _, d := range s.Devices {
 				if used[d.Port] != "" {
-					fmt.Fprintf(p.out, "%-40s %-24s %s\n", d.Port, d.Name, "(in the settings; not listed by the system)")
+					fmt.Fprintf(p.out, "%-24s %-24s %s\n", d.Port, d.Name, "(in the settings; not listed by the system)")
 				}
 			}
 			return nil

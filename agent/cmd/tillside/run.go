@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/DeRuina/timberjack"
 	"github.com/spf13/cobra"
 
 	"github.com/tillside/tillside/agent"
@@ -131,7 +130,7 @@ func (p *program) logger(s *configs.Agent) (*slog.Logger, io.Closer) {
 	var w io.Writer = p.err
 	var closer io.Closer = io.NopCloser(nil)
 	if s.Log.File != "" {
-		f := &timberjack.Logger{Filename: s.Log.File, MaxSize: s.Log.MaxMB, MaxBackups: s.Log.Keep}
+		f := &rotated{path: s.Log.File, max: int64(s.Log.MaxMB) << 20, keep: s.Log.Keep}
 		w, closer = io.MultiWriter(p.err, f), f
 	}
 	var level slog.Level
