@@ -2,7 +2,6 @@ package agent
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -92,7 +91,3 @@ func (r *rulebooks) load(c *store.Cache) error {
 	r.activate(rules)
 	return nil
 }
-
-var errNoEngine = errors.New("the rule engine is not part of this build")
-
-func compile([]byte, int64) (till.Rules, string, error) { return nil, "decode", errNoEngine }

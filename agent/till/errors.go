@@ -30,6 +30,9 @@ func refuse(code string, args ...any) *Error {
 	return &Error{Status: c.status, Code: code, args: args}
 }
 
+// BadReceipt is the refusal of a receipt that cannot be priced, for Rules.
+func BadReceipt(field, text string) *Error { return refuse("bad_receipt", text).at(field) }
+
 // at names the field that is meant.
 func (e *Error) at(field string) *Error { e.Field = field; return e }
 

@@ -16,8 +16,8 @@ import (
 
 // The exit codes; main.go says what they mean.
 const (
-	exitFailed     = 1
-	exitUsage      = 2
+	exitFailed = 1
+	// exitUsage = 2, shared with the rulebook commands
 	exitSettings   = 3
 	exitInUse      = 4
 	exitNotEnroled = 5
@@ -47,9 +47,6 @@ type program struct {
 	dataDir    string
 }
 
-// further are commands of other files that add themselves.
-var further []func() *cobra.Command
-
 func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tillside",
@@ -75,10 +72,7 @@ balance, and talks to the centre whenever it can be reached.
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{code: exitUsage, err: err} })
 	root.AddCommand(p.runCmd(), p.enrolCmd(), p.statusCmd(), p.configCmd(), p.tokenCmd(), p.pageCmd(),
-		p.devicesCmd(), p.outboxCmd(), p.serviceCmd(), p.versionCmd())
-	for _, f := range further {
-		root.AddCommand(f())
-	}
+		p.devicesCmd(), p.outboxCmd(), p.serviceCmd(), p.versionCmd(), rulebookCommand())
 	return root
 }
 
@@ -92,8 +86,11 @@ func (p *program) main(args []string) int {
 	}
 	code, quiet := exitFailed, false
 	var e *exit
+	var coded *exitError
 	var problems configs.Problems
 	switch {
+	case errors.As(err, &coded):
+		code, quiet = coded.code, coded.quiet
 	case errors.As(err, &e):
 		code, quiet = e.code, e.quiet
 	case errors.As(err, &problems):
