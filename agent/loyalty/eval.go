@@ -304,6 +304,9 @@ func (e *eval) takeLine(i int) error {
 	} else if l.gross < 0 {
 		return bad("amount_sign", "amount", "a negative amount with a quantity that is not", "give both the same sign")
 	}
+	if in.Quantity == 0 && l.gross != 0 {
+		return bad("quantity", "quantity", "an amount without a quantity", "a quantity of 1 will do")
+	}
 	l.cur = l.gross
 	if in.Discount != 0 {
 		if in.Discount < 0 && in.Quantity >= 0 || in.Quantity >= 0 && in.Discount > l.gross {

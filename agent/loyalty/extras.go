@@ -46,6 +46,7 @@ type stampMade struct {
 	added int64
 	took  int64
 	done  int64 // cards completed
+	sel   int32
 	rule  int32
 }
 
@@ -266,7 +267,7 @@ func (s *stampReward) give(e *eval) bool {
 	if n <= 0 {
 		return false
 	}
-	e.x.stamps = append(e.x.stamps, stampMade{card: s.card, added: n, rule: e.rule.index})
+	e.x.stamps = append(e.x.stamps, stampMade{card: s.card, added: n, rule: e.rule.index, sel: s.sel})
 	return true
 }
 

@@ -1,6 +1,9 @@
 package loyalty
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // limit is a compiled Limit. Its use is kept in counters: those of the
 // member travel with the snapshot, the others with the till.
@@ -365,7 +368,16 @@ func (e *eval) addUse(key string, ofMember bool, n int64) {
 			return
 		}
 	}
-	*list = append(*list, CounterAdd{key, e.day.String(), n})
+	a := CounterAdd{Counter: key, Day: e.day.String(), Add: n}
+	switch {
+	case strings.HasSuffix(key, useMoney):
+		a.Spread = "net"
+	case strings.HasSuffix(key, usePoints):
+		a.Spread = "points"
+	case strings.HasSuffix(key, useUnits):
+		a.Spread = "quantity"
+	}
+	*list = append(*list, a)
 }
 
 // FreshBudgets are quotas with nothing used yet, for trying a rulebook out.

@@ -346,8 +346,16 @@ func (e *eval) resultStamps(r *Result) {
 		card := &e.rb.doc.StampCards[c]
 		var added, took, done int64
 		moved := false
+		var lines []string
+		everywhere := false
 		for _, s := range e.x.stamps {
 			if s.card == int32(c) {
+				if s.added > 0 {
+					everywhere = everywhere || s.sel == selAll
+					for _, i := range e.linesOf(s.sel) {
+						lines = append(lines, e.lines[i].id)
+					}
+				}
 				added, took, moved = added+s.added, took+s.took, true
 				done += s.done
 			}
@@ -355,8 +363,11 @@ func (e *eval) resultStamps(r *Result) {
 		if !moved || e.m == nil {
 			continue
 		}
+		if everywhere {
+			lines = nil
+		}
 		held := e.m.Stamps[card.ID] + added - took - done*card.Goal
-		r.Stamps = append(r.Stamps, StampMove{Card: card.ID, Added: added, Held: held, Goal: card.Goal, Completed: done, Taken: took})
+		r.Stamps = append(r.Stamps, StampMove{Card: card.ID, Added: added, Held: held, Goal: card.Goal, Completed: done, Taken: took, Lines: lines})
 	}
 }
 
@@ -373,8 +384,36 @@ func (e *eval) resultCounters(r *Result) {
 	day := e.day.String()
 	for k := range e.rb.counters {
 		if add := e.counterAdd(int32(k)); add != 0 {
-			r.Counters = append(r.Counters, CounterAdd{e.rb.counters[k].ID, day, add})
+			a := CounterAdd{Counter: e.rb.counters[k].ID, Day: day, Add: add}
+			e.counterShares(&e.rb.counters[k], &a)
+			r.Counters = append(r.Counters, a)
 		}
 	}
 	r.Counters = append(r.Counters, e.use.member...)
+}
+
+// counterShares notes how a return in parts takes the movement back.
+func (e *eval) counterShares(c *counter, a *CounterAdd) {
+	switch c.Of {
+	case "spend":
+		a.Spread = "net"
+	case "units":
+		a.Spread = "quantity"
+	case "points":
+		a.Spread = "points"
+		return
+	default:
+		return
+	}
+	if c.sel == selAll {
+		return
+	}
+	a.Spread, a.By = "", make([]int64, len(e.lines))
+	for _, i := range e.linesOf(c.sel) {
+		if c.Of == "spend" {
+			a.By[i] = int64(e.lines[i].cur) * (oneUnit / oneMoney)
+		} else {
+			a.By[i] = int64(e.lines[i].in.Quantity)
+		}
+	}
 }

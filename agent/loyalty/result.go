@@ -138,12 +138,13 @@ type CouponUse struct {
 
 // StampMove is the movement on one stamp card.
 type StampMove struct {
-	Card      string `json:"card"`
-	Added     int64  `json:"added"`
-	Held      int64  `json:"held"` // after this receipt
-	Goal      int64  `json:"goal"`
-	Completed int64  `json:"completed,omitempty"` // cards filled by this receipt
-	Taken     int64  `json:"taken,omitempty"`     // stamps used up by a reward
+	Card      string   `json:"card"`
+	Added     int64    `json:"added"`
+	Held      int64    `json:"held"` // after this receipt
+	Goal      int64    `json:"goal"`
+	Completed int64    `json:"completed,omitempty"` // cards filled by this receipt
+	Taken     int64    `json:"taken,omitempty"`     // stamps used up by a reward
+	Lines     []string `json:"lines,omitempty"`     // that gave them; empty: all
 }
 
 // TierMove is the member's tier and the way to the next one.
@@ -178,6 +179,11 @@ type CounterAdd struct {
 	Counter string `json:"counter"`
 	Day     string `json:"day"` // YYYY-MM-DD
 	Add     int64  `json:"add"` // thousandths of the counter's unit
+	// How a return in parts takes it back: By are the lines' own shares,
+	// Spread names the total it follows (net, quantity, points); with
+	// neither it goes back when nothing is left of the receipt.
+	By     []int64 `json:"by,omitempty"`
+	Spread string  `json:"spread,omitempty"`
 }
 
 // TraceStep is the reason of one number, or why a rule gave nothing.

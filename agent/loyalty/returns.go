@@ -1,0 +1,512 @@
+package loyalty
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ReturnLine is goods that come back: a line of the original receipt and how
+// much of it.
+type ReturnLine struct {
+	ID       string   `json:"id"`
+	Quantity Quantity `json:"quantity"`
+}
+
+// ReturnResult is what a return gives back and takes back. Amounts are
+// positive: Totals.Net is the money for the customer, PointsBack the points
+// she had spent, PointsTaken the points she had earned.
+type ReturnResult struct {
+	Receipt     string         `json:"receipt,omitempty"` // the original's
+	Rulebook    string         `json:"rulebook"`
+	Currency    string         `json:"currency"`
+	Member      *MemberID      `json:"member,omitempty"`
+	Whole       bool           `json:"whole"` // nothing of the original is left after this
+	Lines       []ReturnedLine `json:"lines"`
+	Totals      Totals         `json:"totals"`
+	PointsBack  []WalletPoints `json:"points_back,omitempty"`
+	PointsTaken []Earning      `json:"points_taken,omitempty"`
+	// Shortfall is earned points that are not taken back, because the member
+	// has spent them and the programme does not go below her balance.
+	Shortfall []WalletPoints `json:"shortfall,omitempty"`
+	Coupons   []CouponUse    `json:"coupons,omitempty"` // freed, revoked
+	Stamps    []StampMove    `json:"stamps,omitempty"`  // Added is below zero
+	Counters  []CounterAdd   `json:"counters,omitempty"`
+	Usage     []CounterAdd   `json:"usage,omitempty"`
+	Budgets   []BudgetUse    `json:"budgets,omitempty"` // given back to budgets
+	Segments  []SegmentMove  `json:"segments,omitempty"`
+	Gifts     []Gift         `json:"gifts,omitempty"` // that should come back too
+}
+
+// ReturnedLine is the share of one line.
+type ReturnedLine struct {
+	ID        string         `json:"id"`
+	SKU       string         `json:"sku"`
+	Quantity  Quantity       `json:"quantity"`
+	Gross     Money          `json:"gross"`
+	Discounts []LineDiscount `json:"discounts,omitempty"`
+	Redeemed  Money          `json:"redeemed,omitzero"`
+	Spent     Points         `json:"spent,omitzero"`
+	Net       Money          `json:"net"`
+	Tax       Money          `json:"tax,omitzero"`
+	Earned    []LineEarning  `json:"earned,omitempty"`
+}
+
+// WalletPoints is points of one wallet.
+type WalletPoints struct {
+	Wallet string `json:"wallet"`
+	Points Points `json:"points"`
+}
+
+// Return replays the stored allocation of a receipt for goods that come
+// back; the rules are not asked again. Each amount of a line is shared by
+// quantity so that any split into parts adds up to the whole, exactly.
+// already are the earlier returns of the same receipt; no lines means all
+// that is left of it (a void). The error is an *InputError when more would
+// come back than was sold.
+func (rb *Rulebook) Return(orig *Result, already []*ReturnResult, lines []ReturnLine) (*ReturnResult, error) {
+	return rb.ReturnFor(orig, already, lines, nil)
+}
+
+// ReturnFor is Return with the member as she is now, so that the programme's
+// shortfall policy can hold points within her balance. Without a member all
+// points are taken back and the ledger applies the policy.
+func (rb *Rulebook) ReturnFor(orig *Result, already []*ReturnResult, lines []ReturnLine, m *Member) (*ReturnResult, error) {
+	if orig == nil {
+		return nil, ErrNoReceipt
+	}
+	p, err := planReturn(orig, already, lines)
+	if err != nil {
+		return nil, err
+	}
+	r := &ReturnResult{Receipt: orig.Receipt, Rulebook: orig.Rulebook, Currency: orig.Currency, Member: orig.Member, Whole: p.whole,
+		Lines: []ReturnedLine{}}
+	for i := range orig.Lines {
+		if p.now[i] != 0 {
+			l := p.line(i)
+			r.Lines = append(r.Lines, l)
+			r.Totals.Gross += l.Gross
+			r.Totals.Redeemed += l.Redeemed
+			r.Totals.Net += l.Net
+			r.Totals.Tax += l.Tax
+		}
+	}
+	r.Totals.Discount = r.Totals.Gross - r.Totals.Redeemed - r.Totals.Net
+	if orig.Totals.ToPay != 0 {
+		r.Totals.ToPay = r.Totals.Net + r.Totals.Tax
+	}
+	rb.returnPoints(r, orig, p, m)
+	rb.returnCounters(r, orig, p)
+	rb.returnStamps(r, orig, p)
+	if p.whole {
+		rb.returnWhole(r, orig)
+	}
+	return r, nil
+}
+
+// plan is how much of each line has come back before and comes back now.
+type returnPlan struct {
+	orig        *Result
+	before, now []Quantity
+	whole       bool
+}
+
+func planReturn(orig *Result, already []*ReturnResult, lines []ReturnLine) (*returnPlan, error) {
+	p := &returnPlan{orig: orig, before: make([]Quantity, len(orig.Lines)), now: make([]Quantity, len(orig.Lines))}
+	at := make(map[string]int, len(orig.Lines))
+	for i := range orig.Lines {
+		at[orig.Lines[i].ID] = i
+	}
+	for _, a := range already {
+		for _, l := range a.Lines {
+			i, ok := at[l.ID]
+			if !ok {
+				return nil, &InputError{"return_line", "already", fmt.Sprintf("an earlier return has line %q, the receipt has not", l.ID), "give the returns of this very receipt"}
+			}
+			p.before[i] += l.Quantity
+		}
+	}
+	for k, l := range lines {
+		field := fmt.Sprintf("lines[%d]", k)
+		i, ok := at[l.ID]
+		if !ok {
+			return nil, &InputError{"return_line", field + ".id", fmt.Sprintf("the receipt has no line %q", l.ID), "use the line ids of the original"}
+		}
+		if l.Quantity <= 0 {
+			return nil, &InputError{"return_quantity", field + ".quantity", "not above zero", "say how much comes back"}
+		}
+		sum, fits := addOK(int64(p.now[i]), int64(l.Quantity))
+		if left := orig.Lines[i].Quantity - p.before[i]; !fits || Quantity(sum) > left {
+			return nil, &InputError{"return_too_much", field + ".quantity", fmt.Sprintf("%s would come back, %s is left of line %q", l.Quantity, max(0, left), l.ID), "return at most what is left"}
+		}
+		p.now[i] = Quantity(sum)
+	}
+	p.whole = true
+	for i := range orig.Lines {
+		left := orig.Lines[i].Quantity - p.before[i]
+		if len(lines) == 0 {
+			p.now[i] = left
+		} else if p.now[i] != left && orig.Lines[i].Quantity > 0 {
+			p.whole = false
+		}
+	}
+	return p, nil
+}
+
+// share is line i's part of an amount for what comes back now: the share of
+// all that has come back by now, less the share of what had before.
+func (p *returnPlan) share(i int, amount int64) int64 {
+	q := int64(p.orig.Lines[i].Quantity)
+	if q == 0 {
+		return 0
+	}
+	return partOf(amount, int64(p.before[i]+p.now[i]), q) - partOf(amount, int64(p.before[i]), q)
+}
+
+// partOf is amount*part/whole towards zero; part is between 0 and whole.
+func partOf(amount, part, whole int64) int64 {
+	if part == whole {
+		return amount
+	}
+	if whole < 0 {
+		part, whole = -part, -whole
+	}
+	n, _ := mulDiv(amount, part, whole, Down)
+	return n
+}
+
+func (p *returnPlan) line(i int) ReturnedLine {
+	o := &p.orig.Lines[i]
+	l := ReturnedLine{ID: o.ID, SKU: o.SKU, Quantity: p.now[i]}
+	l.Redeemed = Money(p.share(i, int64(o.Redeemed)))
+	l.Spent = Points(p.share(i, int64(o.Spent)))
+	l.Net = Money(p.share(i, int64(o.Net)))
+	l.Tax = Money(p.share(i, int64(o.Tax)))
+	// Gross is the sum of its shares, so that a part never pays back less
+	// than nothing by rounding.
+	l.Gross = l.Redeemed + l.Net
+	for _, d := range o.Discounts {
+		if a := Money(p.share(i, int64(d.Amount))); a != 0 {
+			l.Discounts = append(l.Discounts, LineDiscount{d.Rule, a})
+			l.Gross += a
+		}
+	}
+	for _, e := range o.Earned {
+		if n := Points(p.share(i, int64(e.Points))); n != 0 {
+			l.Earned = append(l.Earned, LineEarning{e.Rule, e.Wallet, n})
+		}
+	}
+	return l
+}
+
+// returnPoints gives spent points back and takes earned points back.
+func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, m *Member) {
+	var back Points
+	var taken []Earning
+	for _, l := range r.Lines {
+		back += l.Spent
+		for _, e := range l.Earned {
+			k := slices.IndexFunc(taken, func(x Earning) bool { return x.Rule == e.Rule && x.Wallet == e.Wallet })
+			if k < 0 {
+				k = len(taken)
+				taken = append(taken, Earning{Rule: e.Rule, Wallet: e.Wallet})
+			}
+			taken[k].Points += e.Points
+		}
+	}
+	if back > 0 && orig.Spend != nil {
+		r.PointsBack = []WalletPoints{{orig.Spend.Wallet, back}}
+	}
+	// In the order and with the dates of the original lots.
+	for k := range taken {
+		for _, lot := range orig.Earned {
+			if lot.Rule == taken[k].Rule && lot.Wallet == taken[k].Wallet {
+				taken[k].Active, taken[k].Expires = lot.Active, lot.Expires
+				break
+			}
+		}
+	}
+	slices.SortStableFunc(taken, func(a, b Earning) int {
+		return cmp.Compare(lotPlace(orig, a), lotPlace(orig, b))
+	})
+	r.PointsTaken = taken
+	if m != nil {
+		rb.withinBalance(r, m)
+	}
+}
+
+func lotPlace(orig *Result, e Earning) int {
+	return slices.IndexFunc(orig.Earned, func(x Earning) bool { return x.Rule == e.Rule && x.Wallet == e.Wallet })
+}
+
+// withinBalance lowers what is taken back to what the policy allows.
+func (rb *Rulebook) withinBalance(r *ReturnResult, m *Member) {
+	policy := rb.doc.Settings.Shortfall
+	if policy == "unlimited" {
+		return
+	}
+	room := map[string]Points{}
+	for k := range r.PointsTaken {
+		t := &r.PointsTaken[k]
+		left, seen := room[t.Wallet]
+		if !seen {
+			b := m.Wallets[t.Wallet]
+			left = max(0, b.Pending)
+			if policy != "only_pending" {
+				left += max(0, b.Active)
+				// Points that come back by this return may be taken at once.
+				for _, w := range r.PointsBack {
+					if w.Wallet == t.Wallet {
+						left += w.Points
+					}
+				}
+			}
+		}
+		if t.Points > left {
+			r.Shortfall = append(r.Shortfall, WalletPoints{t.Wallet, t.Points - left})
+			t.Points = left
+		}
+		room[t.Wallet] = left - t.Points
+	}
+	r.PointsTaken = slices.DeleteFunc(r.PointsTaken, func(e Earning) bool { return e.Points == 0 })
+}
+
+// returnCounters takes counters back: those of money, goods and points by
+// what comes back, those that count receipts when nothing is left of it.
+func (rb *Rulebook) returnCounters(r *ReturnResult, orig *Result, p *returnPlan) {
+	back := func(adds []CounterAdd) (out []CounterAdd) {
+		for _, a := range adds {
+			n := int64(0)
+			switch {
+			case len(a.By) == len(orig.Lines):
+				for i, v := range a.By {
+					n += p.share(i, v)
+				}
+			case p.whole && a.By == nil && a.Spread == "":
+				n = a.Add
+			case a.Spread != "":
+				n = p.spread(a)
+			}
+			if n != 0 {
+				out = append(out, CounterAdd{Counter: a.Counter, Day: a.Day, Add: -n})
+			}
+		}
+		return out
+	}
+	r.Counters, r.Usage = back(orig.Counters), back(orig.Usage)
+	for _, b := range orig.Budgets {
+		u := BudgetUse{Budget: b.Budget, Rule: b.Rule}
+		for _, l := range r.Lines {
+			for _, d := range l.Discounts {
+				if d.Rule == b.Rule {
+					u.Money += d.Amount
+				}
+			}
+			for _, e := range l.Earned {
+				if e.Rule == b.Rule {
+					u.Points += e.Points
+				}
+			}
+		}
+		u.Cost = Money(p.proportion(int64(b.Cost), int64(b.Money)+int64(b.Points), int64(u.Money)+int64(u.Points)))
+		if p.whole {
+			u.Count = b.Count
+		}
+		if u.Count != 0 || u.Money != 0 || u.Points != 0 {
+			r.Budgets = append(r.Budgets, u)
+		}
+	}
+}
+
+func (p *returnPlan) proportion(amount, whole, part int64) int64 {
+	if whole == 0 {
+		if p.whole {
+			return amount
+		}
+		return 0
+	}
+	return partOf(amount, part, whole)
+}
+
+// spread is the part of a counter that follows a total: net, quantity or points.
+func (p *returnPlan) spread(a CounterAdd) int64 {
+	var all, before, now int64
+	for i := range p.orig.Lines {
+		l := &p.orig.Lines[i]
+		v := int64(l.Net)
+		switch a.Spread {
+		case "quantity":
+			v = int64(l.Quantity)
+		case "points":
+			v = 0
+			for _, e := range l.Earned {
+				v += int64(e.Points)
+			}
+		}
+		all += v
+		b := int64(0)
+		if q := int64(l.Quantity); q != 0 {
+			b = partOf(v, int64(p.before[i]), q)
+		}
+		before += b
+		now += b + p.share(i, v)
+	}
+	if p.whole {
+		now = all
+	}
+	if all == 0 {
+		if p.whole {
+			return a.Add
+		}
+		return 0
+	}
+	return partOf(a.Add, now, all) - partOf(a.Add, before, all)
+}
+
+// returnStamps takes stamps back in the share of what comes back.
+func (rb *Rulebook) returnStamps(r *ReturnResult, orig *Result, p *returnPlan) {
+	for _, s := range orig.Stamps {
+		in := func(i int) bool { return len(s.Lines) == 0 || slices.Contains(s.Lines, orig.Lines[i].ID) }
+		var all, before, now int64
+		whole := true
+		for i := range orig.Lines {
+			q := int64(orig.Lines[i].Quantity)
+			if q <= 0 || !in(i) {
+				continue
+			}
+			all += q
+			before += int64(p.before[i])
+			now += int64(p.before[i] + p.now[i])
+			whole = whole && p.before[i]+p.now[i] == orig.Lines[i].Quantity
+		}
+		if all == 0 {
+			continue
+		}
+		n := partOf(s.Added, now, all) - partOf(s.Added, before, all)
+		m := StampMove{Card: s.Card, Added: -n, Goal: s.Goal}
+		if p.whole {
+			m.Taken = -s.Taken
+			m.Completed = -s.Completed
+		}
+		if m.Added != 0 || m.Taken != 0 || m.Completed != 0 {
+			r.Stamps = append(r.Stamps, m)
+		}
+	}
+}
+
+// returnWhole undoes what belongs to the receipt as a whole.
+func (rb *Rulebook) returnWhole(r *ReturnResult, orig *Result) {
+	for _, c := range orig.Coupons {
+		switch {
+		case c.State == "used" && rb.doc.Settings.VoidCoupons != "no":
+			r.Coupons = append(r.Coupons, CouponUse{Code: c.Code, Rule: c.Rule, State: "freed", Shared: c.Shared, Uses: 1})
+		case c.State == "issued":
+			r.Coupons = append(r.Coupons, CouponUse{Code: c.Code, Rule: c.Rule, State: "revoked", Uses: c.Uses})
+		}
+	}
+	if rb.doc.Settings.VoidCoupons == "no" {
+		r.Counters = slices.DeleteFunc(r.Counters, func(a CounterAdd) bool {
+			return len(a.Counter) > len("coupon:") && a.Counter[:len("coupon:")] == "coupon:"
+		})
+	}
+	for _, s := range orig.Segments {
+		r.Segments = append(r.Segments, SegmentMove{s.Segment, !s.Out, s.Rule})
+	}
+	r.Gifts = slices.Clone(orig.Gifts)
+}
+
+// ApplyReturn is the member's snapshot after a return; the arguments do not
+// change. Her tier follows by Review.
+func (rb *Rulebook) ApplyReturn(m *Member, r *ReturnResult, at time.Time) *Member {
+	if m == nil {
+		return nil
+	}
+	n := m.clone()
+	for _, w := range r.PointsBack {
+		b := n.Wallets[w.Wallet]
+		b.Active += w.Points
+		n.Wallets[w.Wallet] = b
+	}
+	today := DateOf(at).String()
+	for _, t := range r.PointsTaken {
+		b := n.Wallets[t.Wallet]
+		if t.Active > today {
+			part := min(t.Points, max(0, b.Pending))
+			b.Pending -= part
+			b.Active -= t.Points - part
+		} else {
+			b.Active -= t.Points
+		}
+		if b.Active < 0 && rb.doc.Settings.Shortfall != "unlimited" {
+			// What was pending then may be active in the snapshot now, or
+			// the other way round.
+			part := min(-b.Active, max(0, b.Pending))
+			b.Pending -= part
+			b.Active += part
+		}
+		n.Wallets[t.Wallet] = b
+	}
+	for _, s := range r.Stamps {
+		n.Stamps[s.Card] = max(0, n.Stamps[s.Card]+s.Added-s.Taken-s.Completed*s.Goal)
+	}
+	for _, c := range r.Coupons {
+		n.returnCoupon(c)
+	}
+	n.AddCounters(r.Counters)
+	for _, s := range r.Segments {
+		n.Segments = slices.DeleteFunc(n.Segments, func(x string) bool { return x == s.Segment })
+		if !s.Out {
+			n.Segments = append(n.Segments, s.Segment)
+			slices.Sort(n.Segments)
+		}
+	}
+	return n
+}
+
+func (m *Member) returnCoupon(c CouponUse) {
+	h, ok := m.Coupons[c.Code]
+	switch {
+	case c.State == "freed" && ok:
+		h.Uses++
+		m.Coupons[c.Code] = h
+	case c.State == "revoked" && ok:
+		if h.Uses -= c.Uses; h.Uses <= 0 {
+			delete(m.Coupons, c.Code)
+		} else {
+			m.Coupons[c.Code] = h
+		}
+	}
+}
+
+// ExchangeResult is a return and a sale in one receipt.
+type ExchangeResult struct {
+	Return *ReturnResult `json:"return"`
+	Sale   *Result       `json:"sale"`
+	ToPay  Money         `json:"to_pay"` // by the customer
+	Refund Money         `json:"refund"` // to the customer; one of the two is zero
+}
+
+// Exchange takes goods back and sells others at once: the sale is priced for
+// the member as she is after the return.
+func (rb *Rulebook) Exchange(in Input, orig *Result, already []*ReturnResult, lines []ReturnLine) (*ExchangeResult, error) {
+	ret, err := rb.ReturnFor(orig, already, lines, in.Member)
+	if err != nil {
+		return nil, fmt.Errorf("exchange, return: %w", err)
+	}
+	if in.Member != nil && orig.Member != nil && *orig.Member == in.Member.ID {
+		at := in.Now
+		if in.Receipt != nil && !in.Receipt.Time.IsZero() {
+			at = in.Receipt.Time
+		}
+		in.Member = rb.ApplyReturn(in.Member, ret, at)
+	}
+	sale, err := rb.Price(in)
+	if err != nil {
+		return nil, fmt.Errorf("exchange, sale: %w", err)
+	}
+	x := &ExchangeResult{Return: ret, Sale: sale}
+	owed := sale.Totals.Net + sale.Totals.Tax - ret.Totals.Net - ret.Totals.Tax
+	x.ToPay, x.Refund = max(0, owed), max(0, -owed)
+	return x, nil
+}
