@@ -12,42 +12,6 @@ import (
 	"github.com/tillside/tillside/sync/wire"
 )
 
-// agree checks that the centre has the till's journal, byte for byte, each
-// record applied once, and that the sums are those the till told.
-func agree(t testing.TB, c *centre, tl *till) {
-	t.Helper()
-	if err := tl.Box.Verify(); err != nil {
-		t.Fatal(err)
-	}
-	stored := c.store.Stored(tl.id.Device, tl.id.Epoch)
-	n := 0
-	err := tl.Box.Each(func(seq uint64, rec []byte) error {
-		n++
-		if int(seq) > len(stored) || string(stored[seq-1]) != string(rec) {
-			t.Errorf("record %d differs at the centre", seq)
-		}
-		if k := c.store.Applied(tl.id.Device, tl.id.Epoch, seq); k != 1 {
-			t.Errorf("record %d was applied %d times", seq, k)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n != len(stored) {
-		t.Errorf("the till has %d records, the centre %d", n, len(stored))
-	}
-	sold, err := tl.Sold()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for m, p := range sold {
-		if got := c.store.Balance(m); got != p {
-			t.Errorf("member %s: the till told %d, the centre has %d", m, p, got)
-		}
-	}
-}
-
 func TestRecordsGoUpAndItemsComeDown(t *testing.T) {
 	c := newCentre(t, nil, nil)
 	tl := newTill(t, c, 1, nil)
