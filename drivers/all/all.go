@@ -7,6 +7,7 @@ import (
 	"github.com/tillside/tillside/drivers/barcode"
 	"github.com/tillside/tillside/drivers/escpos"
 	"github.com/tillside/tillside/drivers/pole"
+	"github.com/tillside/tillside/drivers/shtrih"
 )
 
 // Registry makes the full registry. The model files are part of the program
@@ -29,4 +30,5 @@ var list = []drivers.Driver{
 	barcode.Driver,
 	escpos.Driver,
 	pole.Driver,
+	shtrih.Driver,
 }
