@@ -82,7 +82,7 @@ func buildDevices(reg *drivers.Registry, list []configs.Device, log *slog.Logger
 			d.kind = drivers.KindPrinter
 		}
 		d.state = drivers.State{Code: drivers.Unknown, Since: now()}
-		env := drivers.Env{Log: log.With("device", c.Name), Now: now, OnState: func(st drivers.State) {
+		env := drivers.Env{Log: log, Now: now, OnState: func(st drivers.State) {
 			d.mu.Lock()
 			d.state = st
 			d.mu.Unlock()
@@ -186,7 +186,6 @@ func (s *deviceSet) watch(ctx context.Context, tell func(till.DeviceState), faul
 			}
 			h.Set(bad, health.DeviceDown, d.name, text)
 			if bad != was {
-				s.log.Info("device state", "device", d.name, "state", string(st.Code), "detail", st.Detail)
 				fault(d.name, st)
 			}
 		case <-ctx.Done():

@@ -305,6 +305,36 @@ func appendRef(b []byte, r wire.RefState, snap Snapshot, dict words) ([]byte, er
 	return b, nil
 }
 
+// SetActive corrects one wallet of a member after the centre has told what is
+// left of it. A member that is not in the cache is no error.
+func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active loyalty.Points) error {
+	members := t.tx.Bucket(bucketMembers)
+	for k := range slices.Chunk(bytes.Clone(t.tx.Bucket(bucketRefs).Get(be64(uint64(id)))), 8) {
+		old := members.Get(k)
+		if old == nil {
+			continue
+		}
+		s, err := readSnapshot(old, t)
+		if err != nil {
+			return err
+		}
+		if s.Member.Wallets == nil {
+			s.Member.Wallets = map[string]loyalty.Balance{}
+		}
+		b := s.Member.Wallets[wallet]
+		b.Active = active
+		s.Member.Wallets[wallet] = b
+		v, err := appendSnapshot(nil, *s, t)
+		if err != nil {
+			return err
+		}
+		if err := members.Put(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RemoveMember forgets a member and its references. One that is not there is
 // no error.
 func (t *CacheTx) RemoveMember(id loyalty.MemberID) error {

@@ -80,25 +80,28 @@ const (
 
 // Receipt is one receipt as this till knows it.
 type Receipt struct {
-	ID      string            `json:"id"`
-	State   State             `json:"state"`
-	Caller  string            `json:"caller,omitempty"` // program that opened it
-	Member  *loyalty.MemberID `json:"member,omitempty"`
-	Card    wire.Ref          `json:"card,omitzero"`
-	Entry   string            `json:"entry,omitempty"` // scan, typed, phone
-	Basket  json.RawMessage   `json:"basket"`          // loyalty.Receipt
-	Result  json.RawMessage   `json:"result"`          // loyalty.Result, complete
-	Hold    *Hold             `json:"hold,omitempty"`
-	Offline bool              `json:"offline,omitempty"`
-	Fiscal  string            `json:"fiscal,omitempty"`
-	Shift   string            `json:"shift,omitempty"`
-	Cashier string            `json:"cashier,omitempty"`
-	Mark    wire.Mark         `json:"mark,omitzero"` // place of the COMMIT
-	Opened  time.Time         `json:"opened"`
-	Changed time.Time         `json:"changed"`
-	Slip    Slip              `json:"slip,omitempty"`
-	Copies  int               `json:"copies,omitempty"`
-	Returns []Return          `json:"returns,omitempty"`
+	ID     string            `json:"id"`
+	State  State             `json:"state"`
+	Caller string            `json:"caller,omitempty"` // program that opened it
+	Member *loyalty.MemberID `json:"member,omitempty"`
+	Card   wire.Ref          `json:"card,omitzero"`
+	Entry  string            `json:"entry,omitempty"` // scan, typed, phone
+	Basket json.RawMessage   `json:"basket"`          // loyalty.Receipt
+	Result json.RawMessage   `json:"result"`          // loyalty.Result, complete
+	Hold   *Hold             `json:"hold,omitempty"`
+	// Snapshot is the member the receipt was priced for, kept until it is
+	// closed: a price is made from one snapshot, and a name does not stay here.
+	Snapshot *loyalty.Member `json:"snapshot,omitempty"`
+	Offline  bool            `json:"offline,omitempty"`
+	Fiscal   string          `json:"fiscal,omitempty"`
+	Shift    string          `json:"shift,omitempty"`
+	Cashier  string          `json:"cashier,omitempty"`
+	Mark     wire.Mark       `json:"mark,omitzero"` // place of the COMMIT
+	Opened   time.Time       `json:"opened"`
+	Changed  time.Time       `json:"changed"`
+	Slip     Slip            `json:"slip,omitempty"`
+	Copies   int             `json:"copies,omitempty"`
+	Returns  []Return        `json:"returns,omitempty"`
 }
 
 // Return is one return against a receipt.
@@ -134,6 +137,9 @@ func (t *Tx) PutReceipt(r *Receipt) error {
 	}
 	if !was.May(r.State) {
 		return fmt.Errorf("%w: %s, not to become %s", ErrState, was, r.State)
+	}
+	if r.State != Open && r.State != Held && r.State != Unresolved {
+		r.Snapshot = nil
 	}
 	r.Changed = t.now().UTC().Truncate(time.Millisecond)
 	if r.Opened.IsZero() {

@@ -244,6 +244,7 @@ func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p
 		Wallet: h.Wallet, Points: h.Points.String(), Receipt: r.ID})
 	if err == nil && answer.Granted {
 		h.Granted = true
+		t.held(r, h, answer.Available)
 		return h, p, nil
 	}
 	reason := "no answer"
@@ -278,6 +279,20 @@ func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p
 	return nil, again, nil
 }
 
+// held takes note, in the cache, that granted points are no longer available:
+// from here on the centre's snapshots are without them too, so closing the
+// receipt takes nothing off again.
+func (t *Till) held(r *store.Receipt, h *store.Hold, available string) {
+	left, err := loyalty.ParsePoints(available)
+	if err != nil || r.Member == nil {
+		return
+	}
+	err = t.c.Cache.Update(func(tx *store.CacheTx) error { return tx.SetActive(*r.Member, h.Wallet, left) })
+	if err != nil {
+		t.c.Log.Error("balance not corrected", "error", err)
+	}
+}
+
 func changed(t loyalty.Totals) *Error {
 	return refuse("price_changed", t.Net, t.Discount, t.Redeemed)
 }
@@ -310,7 +325,7 @@ func (t *Till) newReceipt(id string, c *call, p *priced) *store.Receipt {
 	r := &store.Receipt{ID: id, Caller: c.caller, Offline: p.offline, Basket: mustJSON(p.receipt), Result: mustJSON(lasting(p.result)),
 		Cashier: p.receipt.Cashier}
 	if p.cu != nil {
-		r.Member, r.Card, r.Entry = p.cu.Member, p.cu.Ref, p.cu.Entry
+		r.Member, r.Card, r.Entry, r.Snapshot = p.cu.Member, p.cu.Ref, p.cu.Entry, p.cu.member
 	}
 	return r
 }
@@ -420,6 +435,9 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 		}
 		if p.cu != nil {
 			d := &store.Delta{Mark: r.Mark, Result: moving(p.result), At: p.receipt.Time}
+			if r.Hold != nil {
+				d.Result.Spend = nil // gone since the hold was granted
+			}
 			if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {
 				return nil, err
 			}
@@ -488,12 +506,11 @@ func (t *Till) closing(id string, old *store.Receipt, b *captureBody) (*priced, 
 		return nil, changed(p.result.Totals)
 	}
 	if old.Member != nil || !old.Card.IsZero() {
-		cu, err := t.load(claim{Member: old.Member, Ref: old.Card, Entry: old.Entry}, p.rules)
-		if err != nil {
-			return nil, err
+		// The customer as of the authorisation: one receipt, one snapshot.
+		p.cu = &customer{claim: claim{Member: old.Member, Ref: old.Card, Entry: old.Entry}, known: old.Member != nil, member: old.Snapshot}
+		if p.cu.member == nil {
+			p.cu.member = &loyalty.Member{Card: loyalty.Card{Status: "inactive"}}
 		}
-		cu.Member = old.Member // as it was authorised
-		p.cu = cu
 	}
 	if len(b.Tenders) > 0 {
 		p.receipt.Tenders = b.Tenders

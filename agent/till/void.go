@@ -75,6 +75,15 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 				return nil, err
 			}
 			a.Seq = at.Seq
+			if !captured && old.Hold.Granted && result.Spend != nil {
+				// What was held comes back with the next snapshot; until then
+				// this till knows it by itself.
+				give := &loyalty.Result{Spend: result.Spend}
+				d := &store.Delta{Mark: wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}, Result: give, Reverse: true, At: t.c.Now()}
+				if err := tx.AddDelta(store.SubjectOf(old.Member, old.Card), d); err != nil {
+					return nil, err
+				}
+			}
 			if captured && (old.Member != nil || !old.Card.IsZero()) {
 				d := &store.Delta{Mark: wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}, Result: moving(&result), Reverse: true, At: t.c.Now()}
 				if err := tx.AddDelta(store.SubjectOf(old.Member, old.Card), d); err != nil {
