@@ -336,8 +336,19 @@ func (l *Ledger) RunDay(tx *db.Tx, limit int) (int, error) {
 			n++
 			continue
 		}
-		// Points kept for an open receipt stay until it ends.
-		if p := min(d.remaining, w.balance(d.key).Available); p > 0 {
+		// Points kept for an open receipt or leased to a till stay until that
+		// has ended; like spent ones they are those that end first.
+		b := w.balance(d.key)
+		kept := b.Held + b.Leased
+		for _, x := range all {
+			if x == d {
+				break
+			}
+			if x.state == "active" {
+				kept -= min(kept, x.remaining)
+			}
+		}
+		if p := min(d.remaining-min(kept, d.remaining), b.Available); p > 0 {
 			if err := w.move(m, d.key.wallet, Expire, Available, Expired, p, src); err != nil {
 				return 0, fmt.Errorf("expire lot %d: %w", d.id, err)
 			}
