@@ -1,68 +1,132 @@
 package central
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"sync"
 	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/rulebook"
 )
 
 // Engine is the tills' rule engine as the centre uses it: to check a rulebook
-// before it is published, and to move what members have besides points.
-// It is safe for concurrent use.
+// before it is published, and to move what members have besides points by the
+// very rulebook a till priced with. It is safe for concurrent use.
 type Engine struct {
 	db *db.DB
+
+	mu    sync.Mutex
+	books map[int64]*loyalty.Rulebook // versions never change once published
 }
+
+var _ ledger.Rules = (*Engine)(nil)
 
 // NewEngine makes an engine on the published rulebooks of a database.
-func NewEngine(d *db.DB) *Engine { return &Engine{db: d} }
+func NewEngine(d *db.DB) *Engine { return &Engine{db: d, books: map[int64]*loyalty.Rulebook{}} }
 
-// Check tells whether a document may be published.
+// BadRulebook is every problem of a document that may not be published.
+type BadRulebook struct{ Err error }
+
+func (e *BadRulebook) Error() string { return e.Err.Error() }
+func (e *BadRulebook) Unwrap() error { return e.Err }
+
+// Check tells whether a document may be published: whether it decodes and
+// compiles.
 func (e *Engine) Check(payload []byte) (rulebook.Checked, error) {
-	var doc struct {
-		Programme struct {
-			ID string `json:"id"`
-		} `json:"programme"`
-		Rules   []json.RawMessage `json:"rules"`
-		Vectors []json.RawMessage `json:"vectors"`
+	doc, err := loyalty.Decode(payload)
+	if err != nil {
+		return rulebook.Checked{}, &BadRulebook{err}
 	}
-	if err := json.Unmarshal(payload, &doc); err != nil {
-		return rulebook.Checked{}, fmt.Errorf("rulebook: %w", err)
+	rb, err := loyalty.Compile(doc)
+	if err != nil {
+		return rulebook.Checked{}, &BadRulebook{err}
 	}
-	if doc.Programme.ID == "" {
-		return rulebook.Checked{}, errors.New("rulebook: programme.id is missing")
-	}
-	return rulebook.Checked{Programme: doc.Programme.ID, Rules: len(doc.Rules), Vectors: len(doc.Vectors)}, nil
+	return rulebook.Checked{Programme: rb.Programme().Programme.ID, Rules: len(doc.Rules)}, nil
 }
 
-// Advance returns the member after a captured receipt, by what the result
-// says it did.
-func (e *Engine) Advance(bundle int64, m *loyalty.Member, r *loyalty.Result, at time.Time) (*loyalty.Member, error) {
-	next := *m
-	next.Counters = map[string]map[string]int64{}
-	for name, days := range m.Counters {
-		next.Counters[name] = maps.Clone(days)
+// mostBooks bounds the compiled rulebooks kept: tills lag a version or two.
+const mostBooks = 8
+
+// book returns a compiled version.
+func (e *Engine) book(version int64) (*loyalty.Rulebook, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if rb := e.books[version]; rb != nil {
+		return rb, nil
 	}
-	for _, c := range r.Counters {
-		if next.Counters[c.Counter] == nil {
-			next.Counters[c.Counter] = map[string]int64{}
+	if version == 0 {
+		return nil, errors.New("the till had no rulebook")
+	}
+	var payload []byte
+	// A reader of its own: this is called inside the ledger's transaction,
+	// and what was published before it does not change.
+	err := e.db.Read(context.Background(), func(tx *db.Tx) error {
+		b, err := rulebook.Get(tx, version)
+		if err == nil {
+			payload = b.Payload
 		}
-		next.Counters[c.Counter][c.Day] += c.Add
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("rulebook %d: %w", version, err)
 	}
-	next.Stamps = maps.Clone(m.Stamps)
-	for _, s := range r.Stamps {
-		if next.Stamps == nil {
-			next.Stamps = map[string]int64{}
-		}
-		next.Stamps[s.Card] = s.Held
+	doc, err := loyalty.Decode(payload)
+	if err != nil {
+		return nil, fmt.Errorf("rulebook %d: %w", version, err)
 	}
-	if t := r.Tier; t != nil && t.After != "" && t.After != m.Tier {
-		next.Tier, next.TierSince, next.TierUntil = t.After, at.Format(time.DateOnly), t.Until
+	rb, err := loyalty.Compile(doc)
+	if err != nil {
+		return nil, fmt.Errorf("rulebook %d: %w", version, err)
 	}
-	return &next, nil
+	if len(e.books) >= mostBooks {
+		clear(e.books)
+	}
+	e.books[version] = rb
+	return rb, nil
+}
+
+// guard turns a panic of the engine into an error: a till's odd result must
+// not stop the books.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the engine broke: %v", p)
+	}
+}
+
+// Advance is the member after a captured receipt.
+func (e *Engine) Advance(bundle int64, m *loyalty.Member, r *loyalty.Result, at time.Time) (next *loyalty.Member, err error) {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer guard(&err)
+	return rb.Prune(rb.Apply(m, r, at), loyalty.DateOf(at)), nil
+}
+
+// Return is the member after goods came back.
+func (e *Engine) Return(bundle int64, m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) (next *loyalty.Member, err error) {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer guard(&err)
+	return rb.Review(rb.ApplyReturn(m, r, at), loyalty.DateOf(at)), nil
+}
+
+// Void is the member after a receipt was taken back whole.
+func (e *Engine) Void(bundle int64, m *loyalty.Member, r *loyalty.Result, already []*loyalty.ReturnResult, at time.Time) (next *loyalty.Member, err error) {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer guard(&err)
+	rest, err := rb.Return(r, already, nil)
+	if err != nil {
+		return nil, err
+	}
+	return rb.Review(rb.ApplyReturn(m, rest, at), loyalty.DateOf(at)), nil
 }

@@ -74,7 +74,7 @@ func (w *work) applySale(it *Item, s *sale, src Source) error {
 	}
 	at := place{src.Device, src.Epoch, src.Seq}
 	r := &receipt{at: at, kind: "sale", number: s.number, fiscal: s.fiscal, cashier: s.cashier, time: db.Millis(s.at),
-		totals: s.result.Totals, offline: s.offline}
+		totals: s.result.Totals, offline: s.offline, record: it}
 	if m == nil {
 		if s.spend > 0 {
 			return poison("points spent by nobody known")
@@ -193,25 +193,6 @@ func (w *work) spend(r *receipt, m *member, s *sale, src Source) error {
 	return w.use(k, s.spend-left, r.id)
 }
 
-// advance moves counters, tier, stamps and coupons.
-func (w *work) advance(m *member, s *sale, bundle int64, src Source) error {
-	r := s.result
-	if w.rules == nil || len(r.Counters) == 0 && len(r.Stamps) == 0 && len(r.Coupons) == 0 && (r.Tier == nil || r.Tier.Before == r.Tier.After) {
-		return nil
-	}
-	have, err := w.snapshot(m)
-	if err != nil {
-		return err
-	}
-	next, err := w.rules.Advance(bundle, have, r, s.at)
-	if err != nil {
-		w.find("state_not_moved", src, m.id, 0, err.Error())
-		return nil
-	}
-	m.snapshot = next
-	return nil
-}
-
 func (w *work) applyGift(it *Item, g *gift, src Source) error {
 	m, unclaimed, err := w.resolve(g)
 	switch {
@@ -277,6 +258,9 @@ func (w *work) applyVoid(it *Item, v *void, src Source) error {
 				moves = whole(r)
 			}
 			if err := w.reverse(r, moves, src); err != nil {
+				return err
+			}
+			if err := w.undo(r, src); err != nil {
 				return err
 			}
 			r.state = voided
@@ -438,7 +422,7 @@ func (w *work) applyReturn(it *Item, g *giveback, src Source, mayWait bool) erro
 	if orig.kind != "sale" {
 		return poison("return of a return")
 	}
-	r := &receipt{at: at, kind: "return", original: orig.id, number: g.number, fiscal: g.fiscal, cashier: g.cashier, time: db.Millis(g.at), totals: g.totals, offline: g.offline}
+	r := &receipt{at: at, kind: "return", original: orig.id, number: g.number, fiscal: g.fiscal, cashier: g.cashier, time: db.Millis(g.at), totals: g.result.Totals, offline: g.offline, record: it}
 	w.add(r)
 	if orig.member == 0 {
 		if _, unclaimed, err := w.resolve(g); err != nil {
@@ -476,8 +460,11 @@ func (w *work) bookReturn(r, orig *receipt, g *giveback, src Source) error {
 			x.SpentBack += b.points
 		}
 	}
+	if err := w.comeBack(m, orig, g, src); err != nil {
+		return err
+	}
 	orig.state = partlyReturned
-	if len(whole(orig)) == 0 {
+	if g.result.Whole || len(g.result.Lines) == 0 && len(whole(orig)) == 0 {
 		orig.state = returned
 	}
 	w.change(orig)

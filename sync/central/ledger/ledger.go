@@ -16,6 +16,12 @@ type Rules interface {
 	// version of the rulebook the till priced with. It must not keep or
 	// change m when it returns another.
 	Advance(bundle int64, m *loyalty.Member, r *loyalty.Result, at time.Time) (*loyalty.Member, error)
+	// Return returns the member after goods came back; bundle is that of the
+	// sale.
+	Return(bundle int64, m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) (*loyalty.Member, error)
+	// Void returns the member after a receipt was taken back whole, already
+	// being what had come back before.
+	Void(bundle int64, m *loyalty.Member, r *loyalty.Result, already []*loyalty.ReturnResult, at time.Time) (*loyalty.Member, error)
 }
 
 // Ledger books. It holds settings only and is safe for concurrent use.

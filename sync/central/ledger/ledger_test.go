@@ -519,6 +519,14 @@ func (r *counting) Advance(bundle int64, m *loyalty.Member, res *loyalty.Result,
 	return &next, nil
 }
 
+func (r *counting) Return(bundle int64, m *loyalty.Member, _ *loyalty.ReturnResult, _ time.Time) (*loyalty.Member, error) {
+	return m, nil
+}
+
+func (r *counting) Void(bundle int64, m *loyalty.Member, _ *loyalty.Result, _ []*loyalty.ReturnResult, _ time.Time) (*loyalty.Member, error) {
+	return m, nil
+}
+
 func TestTierMoves(t *testing.T) {
 	c := open(t)
 	rules := &counting{}

@@ -36,7 +36,7 @@ func (w *work) addLot(k account, e loyalty.Earning, pending bool, receipt int64)
 	}
 }
 
-func (w *work) change1(l *lot) {
+func (w *work) changeLot(l *lot) {
 	if l.remaining == 0 {
 		l.state = "done"
 	}
@@ -105,7 +105,7 @@ func (w *work) use(k account, points loyalty.Points, receipt int64) error {
 		}
 		l.remaining -= n
 		points -= n
-		w.change1(l)
+		w.changeLot(l)
 		w.uses = append(w.uses, receipt, l.id, int64(n))
 	}
 	return nil
@@ -168,7 +168,7 @@ func (w *work) unuse(receipt int64, points loyalty.Points) error {
 			}
 		}
 		l.remaining += n
-		w.change1(l)
+		w.changeLot(l)
 		if err := w.tx.Exec(`UPDATE lot_use SET points = points - ? WHERE receipt = ? AND lot = ?`, int64(n), receipt, l.id); err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func (w *work) unearn(k account, receipt int64, points loyalty.Points) (pending 
 		}
 		l.remaining -= n
 		points -= n
-		w.change1(l)
+		w.changeLot(l)
 	}
 	return pending, nil
 }
@@ -250,7 +250,7 @@ func (w *work) trim(k account) error {
 		}
 		if l.remaining > room {
 			l.remaining = room
-			w.change1(l)
+			w.changeLot(l)
 		}
 		room -= l.remaining
 	}
@@ -332,7 +332,7 @@ func (l *Ledger) RunDay(tx *db.Tx, limit int) (int, error) {
 			if d.expires == "" {
 				d.remaining = 0 // no end: no longer a lot of its own
 			}
-			w.change1(d)
+			w.changeLot(d)
 			n++
 			continue
 		}
@@ -353,7 +353,7 @@ func (l *Ledger) RunDay(tx *db.Tx, limit int) (int, error) {
 				return 0, fmt.Errorf("expire lot %d: %w", d.id, err)
 			}
 			d.remaining -= p
-			w.change1(d)
+			w.changeLot(d)
 			n++
 		}
 	}

@@ -303,7 +303,7 @@ type giveback struct {
 	cashier  string
 	at       time.Time
 	offline  bool
-	totals   loyalty.Totals
+	result   *loyalty.ReturnResult
 }
 
 func readReturn(r *wire.Record) (posting, error) {
@@ -322,6 +322,18 @@ func readReturn(r *wire.Record) (posting, error) {
 		fiscal: p.Fiscal, cashier: p.Cashier, at: p.At, offline: p.Offline}
 	if g.at.IsZero() {
 		g.at = r.Wall
+	}
+	g.result = &loyalty.ReturnResult{}
+	if len(p.Result) > 0 {
+		if err := json.Unmarshal(p.Result, g.result); err != nil {
+			return nil, fmt.Errorf("result: %w", err)
+		}
+	}
+	t := g.result.Totals
+	for _, m := range []loyalty.Money{t.Gross, t.Discount, t.Redeemed, t.Net} {
+		if m < -mostMoney || m > mostMoney {
+			return nil, errors.New("amounts of the return are out of range")
+		}
 	}
 	g.moves, err = readMoves(p.Moves)
 	return g, err

@@ -41,7 +41,8 @@ type receipt struct {
 	state    string
 	offline  bool
 	cashier  string
-	fresh    bool // made in this transaction
+	record   *Item // what made it, when it is at hand
+	fresh    bool  // made in this transaction
 	dirty    bool
 }
 
