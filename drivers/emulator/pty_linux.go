@@ -42,6 +42,10 @@ func newPTY(path string) (*ptyPlug, error) {
 	if err != nil {
 		return nil, err
 	}
+	if master, err = pollable(master); err != nil {
+		slave.Close()
+		return nil, err
+	}
 	p := &ptyPlug{master: master, slave: slave, path: path, device: slave.Name()}
 	if err := p.setUp(); err != nil {
 		master.Close()
@@ -49,6 +53,21 @@ func newPTY(path string) (*ptyPlug, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// pollable gives a file whose Close frees a blocked Read and whose writes obey
+// deadlines; the one that comes from pty.Open is in blocking mode.
+func pollable(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // setUp makes the line raw, so that nothing is echoed before the host has set

@@ -1,0 +1,63 @@
+package pole_test
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/codepage"
+	"github.com/tillside/tillside/drivers/drivertest"
+	"github.com/tillside/tillside/drivers/emulator"
+	"github.com/tillside/tillside/drivers/pole"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSuite(t *testing.T) {
+	for _, dialect := range []string{"epson", "cd5220", "logic", "aedex"} {
+		wires := []string{"memory"}
+		if dialect == "epson" {
+			wires = append(wires, "pty", "tcp")
+		}
+		for _, wire := range wires {
+			t.Run(dialect+" "+wire, func(t *testing.T) {
+				drivertest.Display(t, func(t *testing.T) drivertest.DisplayRig {
+					m := emulator.NewDisplay(emulator.DisplaySettings{AEDEX: dialect == "aedex"})
+					return drivertest.DisplayRig{Lines: m.Lines,
+						Rig: drivertest.Rig{Driver: pole.Driver, Machine: m, Wire: wire, Options: drivers.Options{"dialect": dialect}}}
+				})
+			})
+		}
+	}
+}
+
+// Bytes of the notes' examples.
+func TestKnownBytes(t *testing.T) {
+	e := pole.Encoder{Dialect: pole.Epson, Columns: 20, Page: codepage.Must("cp866"), Number: 17, Through: true}
+	got := hex.EncodeToString(e.Show("Анна, карта", "Баллов:         1250"))
+	want := "1b3d02" + "1f240101" + "80adada02c20aaa0e0e2a0202020202020202020" +
+		"1f240102" + "81a0ababaea23a20202020202020202031323530" + "1b3d01"
+	if got != want {
+		t.Errorf("epson:\n got %s\nwant %s", got, want)
+	}
+	c := pole.Encoder{Dialect: pole.CD5220, Columns: 20, Page: codepage.Must("cp437"), Number: -1}
+	if got := hex.EncodeToString(c.Show("TOTAL           4.50", "")); !strings.HasPrefix(got, "1b5141544f54414c2020202020202020202020342e35300d") {
+		t.Errorf("cd5220: %s", got)
+	}
+}
+
+func TestScroll(t *testing.T) {
+	m := emulator.NewDisplay(emulator.DisplaySettings{})
+	r := drivertest.Start(t, drivertest.Rig{Driver: pole.Driver, Machine: m, Options: drivers.Options{"scroll": true, "scroll_step": "50ms"}})
+	r.WaitUsable(t)
+	if err := r.Device.(drivers.Display).Show(t.Context(), "Anna Maria Wołodyjowska-Ketling", "1250 points"); err != nil {
+		t.Fatal(err)
+	}
+	drivertest.Wait(t, "the end of the name", func() bool {
+		top, bottom := m.Lines()
+		return strings.Contains(top, "Ketling") && strings.TrimRight(bottom, " ") == "1250 points"
+	})
+}
