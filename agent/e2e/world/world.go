@@ -109,7 +109,7 @@ func (w *World) AddTill(ctx context.Context, store, name, language string, colum
 		return nil, err
 	}
 	var err error
-	if t.Link, err = linktest.NewProxy("127.0.0.1:0", w.CentreAddress); err != nil {
+	if t.Link, err = linktest.Listen(w.CentreAddress()); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(base, "till.toml")
@@ -224,12 +224,25 @@ func (t *Till) Control(ctx context.Context, method, path, body string) ([]byte, 
 // ControlAddress is where the emulated devices listen.
 func (t *Till) ControlAddress() string { return t.control }
 
+// RestartCentre starts the killed centre again and leads the cables to it.
+func (w *World) RestartCentre(ctx context.Context) error {
+	if err := w.Centre.Start(ctx); err != nil {
+		return err
+	}
+	for _, t := range w.Tills {
+		t.Link.Retarget(w.CentreAddress())
+	}
+	return nil
+}
+
 // Close stops everything, tills first.
 func (w *World) Close() {
 	for _, t := range w.Tills {
 		t.Agent.Stop()
 		t.Devices.Stop()
-		t.Link.Close()
+		if err := t.Link.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "close the link of till", t.Name+":", err)
+		}
 	}
 	w.Centre.Stop()
 }
