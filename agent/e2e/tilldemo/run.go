@@ -152,11 +152,11 @@ func showSlips(ctx context.Context, out io.Writer, w *world.World, dir string) e
 		if err := lastSlip(ctx, t, n); err != nil {
 			return fmt.Errorf("slip of till %s: %w", t.Name, err)
 		}
-		text, err := t.Control(ctx, "GET", "/text?last=1", "")
+		text, err := t.Control(ctx, "GET", "/text?device=printer&slip=last", "")
 		if err != nil {
 			return err
 		}
-		picture, err := t.Control(ctx, "GET", "/png?last=1", "")
+		picture, err := t.Control(ctx, "GET", "/png?device=printer&slip=last", "")
 		if err != nil {
 			return err
 		}

@@ -130,18 +130,35 @@ func (w *World) AddTill(ctx context.Context, store, name, language string, colum
 }
 
 func (t *Till) startDevices(ctx context.Context, w *World, base, lines string, columns int) error {
-	file := filepath.Join(base, "control")
+	log := filepath.Join(base, "devices.log")
 	t.Devices = &Process{
 		Name: "devices of till " + t.Name, Path: w.program("tillbench"),
-		Args:    []string{"emulate", "till", "--dir", lines, "--control", "127.0.0.1:0", "--control-file", file, "--columns", fmt.Sprint(columns)},
-		LogFile: filepath.Join(base, "devices.log"),
+		Args:    []string{"emulate", "till", "--dir", lines, "--control", "127.0.0.1:0", "--stdin=false", "--columns", fmt.Sprint(columns)},
+		LogFile: log,
 		Ready: func() bool {
-			b, err := os.ReadFile(file)
-			t.control = strings.TrimSpace(string(b))
-			return err == nil && t.control != ""
+			t.control = readControl(log)
+			return t.control != ""
 		},
 	}
 	return t.Devices.Start(ctx)
+}
+
+// readControl finds the line "ready {…}" that the bench prints.
+func readControl(log string) string {
+	b, err := os.ReadFile(log)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		found, ok := strings.CutPrefix(line, "ready ")
+		var ready struct {
+			Control string `json:"control"`
+		}
+		if ok && json.Unmarshal([]byte(found), &ready) == nil {
+			return strings.TrimPrefix(ready.Control, "http://")
+		}
+	}
+	return ""
 }
 
 func (t *Till) enrol(ctx context.Context, w *World, config string) error {
