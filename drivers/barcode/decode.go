@@ -223,7 +223,7 @@ func (r Rules) Read(raw []byte) (drivers.Scan, error) {
 	if number, ok := r.Masks.Find(text); ok {
 		s.Card = number
 	}
-	if !r.BankCards && (card.Bank(text) || track(text)) {
+	if !r.BankCards && (bank(text) || track(text)) {
 		return drivers.Scan{}, ErrBankCard
 	}
 	return s, nil
@@ -258,6 +258,13 @@ func (r Rules) check(s drivers.Scan) error {
 		}
 	}
 	return nil
+}
+
+// bank tells whether a code is the number of a bank card. One in ten of the
+// in-store EAN-13 codes (prefixes 20 to 29) passes Luhn by chance, and no bank
+// issues cards of thirteen digits any more: a right EAN-13 is never one.
+func bank(s string) bool {
+	return card.Bank(s) && !(len(s) == 13 && card.EAN(s))
 }
 
 // track tells whether a text is a magnetic track with a bank card on it.

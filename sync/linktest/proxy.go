@@ -76,6 +76,13 @@ func (p *Proxy) Cut() {
 	}
 }
 
+// IsCut tells whether the cable is cut now.
+func (p *Proxy) IsCut() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cut
+}
+
 // Reset closes all connections once; new ones are taken at once.
 func (p *Proxy) Reset() {
 	p.mu.Lock()

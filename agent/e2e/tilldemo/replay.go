@@ -36,10 +36,11 @@ type counter struct {
 	tally  tally
 	bought map[string][]sold // member and SKU -> sales not yet returned
 	member chan string       // tokens of cards the agent recognised
+}
 
-	mu    sync.Mutex
-	last  string          // card whose event is awaited
-	trace func(...string) // says what is unusual
+func newCounter(t *world.Till, progress *atomic.Int64) *counter {
+	return &counter{till: t, progress: progress, tally: tally{captured: map[string]bool{}},
+		bought: map[string][]sold{}, member: make(chan string, 1)}
 }
 
 type sold struct {

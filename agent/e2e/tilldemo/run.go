@@ -126,7 +126,7 @@ func links(w *world.World) string {
 	s := ""
 	for _, t := range w.Tills {
 		state := "connected"
-		if t.LinkCut() {
+		if t.Link.IsCut() {
 			state = "cut      "
 		}
 		s += fmt.Sprintf(" till %s %s", t.Name, state)
@@ -148,10 +148,7 @@ func showSlips(ctx context.Context, out io.Writer, w *world.World, dir string) e
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for n, t := range w.Tills {
-		if err := lastSlip(ctx, t, n); err != nil {
-			return fmt.Errorf("slip of till %s: %w", t.Name, err)
-		}
+	for _, t := range w.Tills {
 		text, err := t.Control(ctx, "GET", "/text?device=printer&slip=last", "")
 		if err != nil {
 			return err

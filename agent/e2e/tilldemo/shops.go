@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/tillside/tillside/agent/e2e/retail"
 	"github.com/tillside/tillside/agent/e2e/world"
-	"github.com/tillside/tillside/configs/rulebooks"
 )
+
+//go:embed rulebook.json
+var rulebook []byte
 
 // The three tills, one a language and one a paper width.
 var shops = []struct {
@@ -42,7 +45,7 @@ func openShops(ctx context.Context, out io.Writer, bin, dir string) (*world.Worl
 		return w, err
 	}
 	book := filepath.Join(dir, "rulebook.json")
-	if err := os.WriteFile(book, rulebooks.Demo(), 0o600); err != nil {
+	if err := os.WriteFile(book, rulebook, 0o600); err != nil {
 		return w, err
 	}
 	if _, err := w.Central(ctx, "rulebook", "publish", book); err != nil {

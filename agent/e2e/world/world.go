@@ -195,19 +195,16 @@ practice = "on"
 header = ["GIFT SHOP", "store %s"]
 [[devices]]
 name = "scanner"
-kind = "scanner"
-model = "generic-serial-scanner"
+driver = "barcode"
 port = %q
 [[devices]]
 name = "printer"
-kind = "printer"
 driver = "escpos"
 port = %q
 [devices.options]
-columns = "%d"
+columns = %d
 [[devices]]
 name = "display"
-kind = "display"
 driver = "pole"
 port = %q
 `, data, language, store, filepath.Join(lines, "scanner"), filepath.Join(lines, "printer"), columns, filepath.Join(lines, "display"))
