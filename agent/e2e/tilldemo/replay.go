@@ -122,7 +122,7 @@ func (c *counter) scan(ctx context.Context, card string) (string, error) {
 	for len(c.member) > 0 {
 		<-c.member
 	}
-	for try := range 20 {
+	for try := range 60 {
 		if err := c.till.Scan(ctx, card); err != nil {
 			return "", err
 		}
@@ -135,7 +135,7 @@ func (c *counter) scan(ctx context.Context, card string) (string, error) {
 			return token, nil
 		case <-ctx.Done():
 			return "", ctx.Err()
-		case <-time.After(1500 * time.Millisecond):
+		case <-time.After(500 * time.Millisecond):
 		}
 	}
 	return "", errors.New("the agent never answered the scanned card")

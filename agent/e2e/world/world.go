@@ -197,6 +197,8 @@ header = ["GIFT SHOP", "store %s"]
 name = "scanner"
 driver = "barcode"
 port = %q
+[devices.options]
+repeat = "30ms" # customers follow one another faster here than in a shop
 [[devices]]
 name = "printer"
 driver = "escpos"
