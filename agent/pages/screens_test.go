@@ -14,27 +14,32 @@ import (
 
 var out = flag.String("out", "", "folder for the pictures of TestScreens")
 
+// shoot takes a picture of the page, when pictures are wanted.
+func (b *tab) shoot(name string) {
+	b.t.Helper()
+	if *out == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.MkdirAll(*out, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(*out, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Fatalf("picture %s: %v", name, err)
+	}
+}
+
 // TestScreens draws every state of both pages into a folder, for the eye:
 //
 //	go test ./agent/pages -run Screens -args -out DIR
 func TestScreens(t *testing.T) {
 	if *out == "" {
 		t.Skip("pictures are made on request: go test ./agent/pages -run Screens -args -out DIR")
-	}
-	if err := os.MkdirAll(*out, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	shoot := func(b *tab, name string) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(b.ctx, patience)
-		defer cancel()
-		png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-		if err != nil {
-			t.Fatalf("picture %s: %v", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(*out, name+".png"), png, 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 	sizes := map[string][2]int64{"800x600": {800, 600}, "1024x768": {1024, 768}, "1366x768": {1366, 768}, "1920x1080": {1920, 1080}}
 	// begin opens a page in a language at a size, ready for work.
@@ -57,7 +62,7 @@ func TestScreens(t *testing.T) {
 			s := newStage(t)
 			b := begin(s, "cashier", lang, size)
 			anna(s, b)
-			shoot(b, "cashier-sale-"+lang+"-"+size)
+			b.shoot("cashier-sale-" + lang + "-" + size)
 		}
 	}
 	cashier := map[string]func(s *stage, b *tab){
@@ -117,7 +122,7 @@ func TestScreens(t *testing.T) {
 			s := newStage(t)
 			b := begin(s, "cashier", v[0], v[1])
 			f(s, b)
-			shoot(b, "cashier-"+name+"-"+v[0]+"-"+v[1])
+			b.shoot("cashier-" + name + "-" + v[0] + "-" + v[1])
 		}
 	}
 	buy := func(s *stage, b *tab) {
@@ -149,7 +154,7 @@ func TestScreens(t *testing.T) {
 			s := newStage(t)
 			b := begin(s, "practice", v[0], v[1])
 			f(s, b)
-			shoot(b, "practice-"+name+"-"+v[0]+"-"+v[1])
+			b.shoot("practice-" + name + "-" + v[0] + "-" + v[1])
 		}
 	}
 	for _, lang := range Languages {
@@ -157,6 +162,6 @@ func TestScreens(t *testing.T) {
 		b := open(t, s.server.URL+"/cashier", 800, 600)
 		b.reads("#token h1", "key")
 		b.eval("Tillside.setLang('" + lang + "', false)")
-		shoot(b, "token-"+lang+"-800x600")
+		b.shoot("token-" + lang + "-800x600")
 	}
 }

@@ -44,7 +44,7 @@ func (t *Till) receiptView(id string) (*ReceiptView, error) {
 		return nil, err
 	}
 	if r == nil {
-		return nil, refuse("unknown_receipt")
+		return t.draftView(id)
 	}
 	v := &ReceiptView{Receipt: r.ID, State: r.State, Seq: r.Mark.Seq, Basket: &loyalty.Receipt{}, Result: &loyalty.Result{},
 		Mode: "online", Fiscal: r.Fiscal, Shift: r.Shift, Slip: r.Slip, Copies: r.Copies, Opened: r.Opened, Changed: r.Changed, Customer: "none"}
@@ -76,6 +76,30 @@ func (t *Till) receiptView(id string) (*ReceiptView, error) {
 		}
 		v.Returns = append(v.Returns, rv)
 	}
+	return v, nil
+}
+
+// draftView is a basket that was calculated and not yet authorised. It is
+// priced again, so that its result carries the trace: why an offer did not
+// apply is asked about open receipts.
+func (t *Till) draftView(id string) (*ReceiptView, error) {
+	d, ok := t.drafts.get(id)
+	if !ok {
+		return nil, refuse("unknown_receipt")
+	}
+	p, err := t.price(id, &d.body, !t.c.Link.Online())
+	if err != nil {
+		return nil, err
+	}
+	v := &ReceiptView{Receipt: id, State: store.Open, Basket: p.receipt, Result: p.result, Mode: p.mode(), Customer: "none",
+		Opened: p.receipt.Time, Changed: p.receipt.Time}
+	if p.cu != nil {
+		v.Customer = "card"
+		if p.cu.known {
+			v.Customer = "member"
+		}
+	}
+	v.Print = t.printLines(p, 0)
 	return v, nil
 }
 

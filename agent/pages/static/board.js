@@ -150,6 +150,8 @@
     return T.decimal(n);
   };
 
+  T.plus = function (decimal) { return (T.isZero(decimal) || T.isMinus(decimal) ? '' : '+') + T.number(decimal); };
+
   T.reason = function (word) {
     return T.has('reason.' + word) ? T.t('reason.' + word) : String(word || '').replace(/_/g, ' ');
   };
@@ -158,17 +160,18 @@
      there is nothing to tell. */
   T.whyList = function (list, r) {
     var i, x, key, rules = r.rules || [], gifts = r.gifts || [], coupons = r.coupons || [];
-    function add(text, discount, points) {
-      var li = T.el('li');
-      li.appendChild(T.el('span', 'text', text));
+    function add(text, discount, points, more) {
+      var li = T.el('li'), words = T.el('span', 'text', text);
+      if (more && more !== text) { words.appendChild(T.el('span', 'more', more)); }
+      li.appendChild(words);
       if (discount) { li.appendChild(T.el('span', 'gain less', discount)); }
       if (points) { li.appendChild(T.el('span', 'gain', points)); }
       list.appendChild(li);
     }
     for (i = 0; i < rules.length; i++) {
       x = rules[i];
-      add(x.explain || x.name || x.rule, T.isZero(x.discount) ? '' : T.money(T.negate(x.discount), r.currency),
-        T.isZero(x.points) ? '' : (T.isMinus(x.points) ? '' : '+') + T.points(x.points));
+      add(x.name || x.explain || x.rule, T.isZero(x.discount) ? '' : T.money(T.negate(x.discount), r.currency),
+        T.isZero(x.points) ? '' : (T.isMinus(x.points) ? '' : '+') + T.points(x.points), x.explain);
     }
     if (r.spend && !T.isZero(r.spend.points)) {
       add(T.t('spend.line', { points: T.points(r.spend.points) }), T.money(T.negate(r.spend.value), r.currency));

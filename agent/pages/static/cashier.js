@@ -100,16 +100,27 @@
     var box = T.clear(byId('balances')), list = m && m.balances || [], i;
     for (i = 0; i < list.length; i++) {
       var b = list[i], w = T.el('div', 'wallet'), big = T.el('div', 'big num' + (String(b.active).length > 10 ? ' long' : ''));
-      if (list.length > 1 || b.name) { line(w, 'name', b.name || b.wallet); }
+      if (list.length > 1) { line(w, 'name', b.name || b.wallet); }
       big.appendChild(document.createTextNode(T.number(b.active) + ' '));
-      big.appendChild(T.el('small', '', T.t('points.word', { n: b.active })));
+      if (list.length === 1) { big.appendChild(T.el('small', '', T.t('points.word', { n: b.active }))); }
       w.appendChild(big);
       if (b.as_of) { line(w, 'note', T.t('balance.asof', { time: T.when(b.as_of) })); }
       if (!T.isZero(b.to_be_credited)) { line(w, 'note', T.t('balance.later', { points: T.points(b.to_be_credited) })); }
       if (!T.isZero(b.pending)) { line(w, 'note', T.t('balance.pending', { points: T.points(b.pending) })); }
       if (!T.isZero(b.expiring)) { line(w, 'note', T.t('balance.expiring', { points: T.points(b.expiring), day: T.day(b.expires_on) })); }
+      if (now.receipt && now.receipt.state === 'captured' && moves(b.wallet)) { line(w, 'note strong', T.t('balance.receipt', { moves: moves(b.wallet) })); }
       box.appendChild(w);
     }
+  }
+
+  /* What the paid receipt adds to and takes from a wallet: the balance above
+     is the one before it. */
+  function moves(wallet) {
+    var r = now.receipt.result || {}, n = 0, i, list = r.earned || [], text = [];
+    for (i = 0; i < list.length; i++) { if (list[i].wallet === wallet) { n += T.hundredths(list[i].points); } }
+    if (n) { text.push('+' + T.number(T.decimal(n))); }
+    if (r.spend && r.spend.wallet === wallet && !T.isZero(r.spend.points)) { text.push(T.number(T.negate(r.spend.points))); }
+    return text.join(', ');
   }
 
   var cardTrouble = { blocked: '', lost: '', inactive: 'mild', unknown: 'mild' };
@@ -209,7 +220,7 @@
     byId('rstate').className = 'badge' + (state === 'captured' ? ' good' : state === 'voided' ? ' bad' : state === 'held' ? ' warn' : '');
     T.put(byId('earnlabel'), T.t(x && x.later ? 'sum.later' : state === 'captured' ? 'sum.earned' : 'sum.earns'));
     T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), r.currency) : '\u2013');
-    T.put(byId('earned'), r ? '+' + T.number(T.earned(r)) : '\u2013');
+    T.put(byId('earned'), r ? T.plus(T.earned(r)) : '\u2013');
     T.put(byId('net'), r ? T.money(r.totals.net, r.currency) : '\u2013');
     drawWhy(r);
     drawSpend(x, r);

@@ -24,7 +24,7 @@
     var d = new Date();
     function two(n) { return (n < 10 ? '0' : '') + n; }
     sale = {
-      id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + two(d.getHours()) + two(d.getMinutes()) + '-' + T.key().slice(0, 6),
+      id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + '-' + T.key().slice(0, 8),
       state: 'open', lines: [], spend: '', result: null, asked: 0, busy: false, unsure: false, later: false, sure: false,
       keys: { authorise: T.key(), capture: T.key(), void: T.key() }, sent: null
     };
@@ -328,7 +328,7 @@
     T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), cur) : '\u2013');
     T.put(byId('redeemed'), r ? T.money(T.negate(r.totals.redeemed), cur) : '\u2013');
     T.put(byId('earnlabel'), T.t(sale.later ? 'sum.later' : sale.state === 'captured' ? 'sum.earned' : 'sum.earns'));
-    T.put(byId('earned'), r ? '+' + T.number(T.earned(r)) : '\u2013');
+    T.put(byId('earned'), r ? T.plus(T.earned(r)) : '\u2013');
     T.put(byId('net'), r ? T.money(r.totals.net, cur) : '\u2013');
     T.put(byId('baskettitle'), T.t('receipt.title', { id: sale.id }));
     T.put(byId('rstate'), sale.lines.length ? T.t('state.' + sale.state) : '');
