@@ -22,7 +22,8 @@ type compiler struct {
 	tests    map[string]*ABTest
 	holidays map[string]map[Date]bool
 	ruleAt   map[string]int32 // id -> index in application order
-	cur      *rule            // whose conditions are being compiled
+	strings  map[string]string
+	cur      *rule // whose conditions are being compiled
 }
 
 // bad notes a problem.

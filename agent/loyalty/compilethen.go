@@ -490,16 +490,26 @@ func (c *compiler) otherReward(at string, d *Reward, r *rule) {
 // describe makes the few words that say how much the rule's first money or
 // points reward gives, in each language.
 func (c *compiler) describe(r *rule) {
-	r.hows = map[string]string{}
-	for _, lang := range [...]string{"en", "ru", "pl"} {
-		p := languages[lang]
+	for _, p := range languages {
 		for i := range r.doc.Then {
 			if s := p.describe(&r.doc.Then[i]); s != "" {
-				r.hows[lang] = s
+				r.hows[p.index] = c.intern(s)
 				break
 			}
 		}
 	}
+}
+
+// intern keeps one copy of equal strings.
+func (c *compiler) intern(s string) string {
+	if c.strings == nil {
+		c.strings = map[string]string{}
+	}
+	if k, ok := c.strings[s]; ok {
+		return k
+	}
+	c.strings[s] = s
+	return s
 }
 
 // howVars are the numbers of a reward.

@@ -5,10 +5,11 @@ package loyalty
 var languages = map[string]*phrases{
 	"en": {
 		lang: "en", point: ".", group: ",",
-		discount: must("en", "{discount} off"),
+		index: 0, given: "given", off: [2]string{"", " off"},
 		points:   must("en", "{points} {points, plural, one {point} other {points}}: {how} of {base}"),
 		bare:     must("en", "{points} {points, plural, one {point} other {points}}"),
 		excluded: must("en", "; {goods} {sum} earns nothing"),
+		sumUp:    must("en", "{net} to pay of {gross}"), paidWith: must("en", "{redeemed} paid with points"), external: "the till's own discount",
 		reasons: map[string]string{
 			"schedule": "not at this time", "where": "not in this store", "no_member": "only with a card",
 			"audience": "not for this customer", "tier": "not for this tier", "segment": "not for this group of customers",
@@ -32,10 +33,11 @@ var languages = map[string]*phrases{
 	},
 	"ru": {
 		lang: "ru", point: ",", group: "\u00a0",
-		discount: must("ru", "скидка {discount}"),
+		index: 1, given: "дано", off: [2]string{"скидка ", ""},
 		points:   must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}: {how} от {base}"),
 		bare:     must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}"),
 		excluded: must("ru", "; {goods} на {sum} — без баллов"),
+		sumUp:    must("ru", "к оплате {net} из {gross}"), paidWith: must("ru", "{redeemed} оплачено баллами"), external: "скидка кассы",
 		reasons: map[string]string{
 			"schedule": "не в это время", "where": "не в этом магазине", "no_member": "только с картой",
 			"audience": "не для этого покупателя", "tier": "не для этого уровня", "segment": "не для этой группы покупателей",
@@ -59,10 +61,11 @@ var languages = map[string]*phrases{
 	},
 	"pl": {
 		lang: "pl", point: ",", group: "\u00a0",
-		discount: must("pl", "rabat {discount}"),
+		index: 2, given: "przyznano", off: [2]string{"rabat ", ""},
 		points:   must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}: {how} od {base}"),
 		bare:     must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}"),
 		excluded: must("pl", "; {goods} za {sum} bez punktów"),
+		sumUp:    must("pl", "do zapłaty {net} z {gross}"), paidWith: must("pl", "{redeemed} zapłacono punktami"), external: "rabat kasy",
 		reasons: map[string]string{
 			"schedule": "nie o tej porze", "where": "nie w tym sklepie", "no_member": "tylko z kartą",
 			"audience": "nie dla tego klienta", "tier": "nie dla tego poziomu", "segment": "nie dla tej grupy klientów",

@@ -175,7 +175,7 @@ func (e *eval) resultRules(r *Result) {
 			continue
 		}
 		rl := &e.rb.rules[k]
-		r.Rules = append(r.Rules, RuleEffect{Rule: rl.id, Discount: st.discount, Points: st.points})
+		r.Rules = append(r.Rules, RuleEffect{Rule: rl.id, Discount: st.discount, Points: st.points, Base: st.base})
 		out := &r.Rules[len(r.Rules)-1]
 		if len(rl.doc.Name) > 0 && !e.in.Plain {
 			out.Name = rl.doc.Name.in(e.lang.lang, e.rb.defaultLang)
@@ -207,7 +207,8 @@ func (e *eval) resultTrace(r *Result) {
 	r.Trace = make([]TraceStep, 0, n)
 	e.traceLaw(r)
 	for _, k := range e.cands {
-		r.Trace = append(r.Trace, e.traceRule(k))
+		r.Trace = append(r.Trace, TraceStep{})
+		e.traceRule(&r.Trace[len(r.Trace)-1], k)
 	}
 	if e.spend != nil {
 		why := e.spend.LimitedBy
@@ -217,7 +218,8 @@ func (e *eval) resultTrace(r *Result) {
 	if e.in.Trace == TraceAll {
 		for k := range e.rb.rules {
 			if _, ok := slices.BinarySearch(e.cands, int32(k)); !ok {
-				r.Trace = append(r.Trace, e.traceRule(int32(k)))
+				r.Trace = append(r.Trace, TraceStep{})
+				e.traceRule(&r.Trace[len(r.Trace)-1], int32(k))
 			}
 		}
 	}
@@ -241,9 +243,9 @@ func (e *eval) traceLaw(r *Result) {
 	}
 }
 
-func (e *eval) traceRule(k int32) TraceStep {
+func (e *eval) traceRule(t *TraceStep, k int32) {
 	rl, st := &e.rb.rules[k], &e.states[k]
-	t := TraceStep{Step: rl.step(), Rule: rl.id, Fired: st.state == stateFired, Reason: st.why, Base: st.base, Amount: st.discount, Points: st.points}
+	*t = TraceStep{Step: rl.step(), Rule: rl.id, Fired: st.state == stateFired, Reason: st.why, Base: st.base, Amount: st.discount, Points: st.points}
 	switch {
 	case t.Fired && (t.Reason == "" || st.discount > 0 || st.points > 0 && t.Reason != "limit"):
 		t.Reason = "given"
@@ -252,10 +254,13 @@ func (e *eval) traceRule(k int32) TraceStep {
 	case t.Reason == "":
 		t.Reason = e.skipReason(rl)
 	}
-	if !e.in.Plain {
+	switch {
+	case e.in.Plain:
+	case t.Reason == "given":
+		t.Text = e.lang.given
+	default:
 		t.Text = e.lang.reasons[t.Reason]
 	}
-	return t
 }
 
 // skipReason says why a rule was not even a candidate.

@@ -91,6 +91,7 @@ type RuleEffect struct {
 	Discount Money  `json:"discount,omitzero"`
 	Points   Points `json:"points,omitzero"`
 	Wallet   string `json:"wallet,omitempty"`
+	Base     Money  `json:"base,omitzero"`     // what the points were counted on
 	Explain  string `json:"explain,omitempty"` // the sentence a cashier can say
 }
 

@@ -163,8 +163,8 @@ type rule struct {
 	notRules    []int32
 	notGroups   []int32
 	limits      []limit
-	budget      int32 // -1: none
-	hows        map[string]string
+	budget      int32     // -1: none
+	hows        [3]string // in few words, how much it gives; by phrases.index
 	explain     compiledText
 	hint        compiledText
 	ask         compiledText

@@ -8,12 +8,17 @@ import (
 // sentences the engine makes itself.
 type phrases struct {
 	lang     string
-	point    string // decimal point
-	group    string // between thousands
-	discount *template
+	index    int       // place in a rule's descriptions
+	given    string    // the reason of a rule that gave something
+	point    string    // decimal point
+	group    string    // between thousands
+	off      [2]string // around the amount of a discount
 	points   *template
 	bare     *template // points without a base
 	excluded *template
+	sumUp    *template
+	paidWith *template
+	external string // a discount of the cash software
 	reasons  map[string]string
 	how      map[string]*template
 	receipt  []ReceiptText
@@ -116,7 +121,7 @@ func (v *ruleVars) variable(name string) value {
 	case "base":
 		return moneyValue2(st.base)
 	case "how":
-		return textValue(v.r.how(e.lang.lang))
+		return textValue(v.r.hows[e.lang.index])
 	case "name":
 		return textValue(e.ruleName(v.r))
 	case "missing":
@@ -188,16 +193,13 @@ func (e *eval) explain(at *string, r *rule) {
 	from := len(e.buf)
 	p := e.lang
 	switch {
-	case st.points > 0 && st.base > 0 && r.how(p.lang) != "":
+	case st.points > 0 && st.base > 0 && r.hows[p.index] != "":
 		e.buf = p.points.appendTo(e.buf, p, &e.x.vars, value{})
 		e.explainExcluded(r)
 	case st.points > 0:
 		e.buf = p.bare.appendTo(e.buf, p, &e.x.vars, value{})
 	case st.discount > 0:
-		e.buf = p.discount.appendTo(e.buf, p, &e.x.vars, value{})
-		if how := r.how(p.lang); how != "" {
-			e.buf = append(append(e.buf, ": "...), how...)
-		}
+		e.buf = p.appendOff(e.buf, st.discount, r.hows[p.index])
 	default:
 		return
 	}
@@ -230,7 +232,7 @@ func (e *eval) explainExcluded(r *rule) {
 		var sum Money
 		for _, m := range e.x.law {
 			if m.rule == int32(k) {
-				sum += e.lines[m.line].cur
+				sum += e.lines[m.line].gross
 			}
 		}
 		if sum > 0 {
@@ -242,6 +244,3 @@ func (e *eval) explainExcluded(r *rule) {
 		}
 	}
 }
-
-// how is a short description of what a rule gives: "2 %".
-func (r *rule) how(lang string) string { return r.hows[lang] }

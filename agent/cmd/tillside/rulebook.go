@@ -51,7 +51,7 @@ Exit codes:
   tillside rulebook explain --rulebook grocer.json --receipt basket.json --language pl`,
 		SilenceUsage: true,
 	}
-	cmd.AddCommand(rulebookCheck(), rulebookEval())
+	cmd.AddCommand(rulebookCheck(), rulebookEval(), rulebookExplain(), rulebookReturn(), rulebookDiff(), rulebookConflicts(), rulebookSchema())
 	return cmd
 }
 
@@ -113,17 +113,20 @@ type checkReport struct {
 	Version  string           `json:"version,omitempty"`
 	OK       bool             `json:"ok"`
 	Rules    int              `json:"rules"`
+	Vectors  int              `json:"vectors"` // that were run
 	Problems loyalty.Problems `json:"problems"`
+	// Conflicts do not make a rulebook wrong, but should be known.
+	Conflicts []loyalty.Conflict `json:"conflicts"`
 }
 
 func rulebookCheck() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
-		Short: "check a rulebook: form and meaning",
+		Short: "check a rulebook: form, meaning, conflicts and test vectors",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report := checkReport{File: args[0], Problems: loyalty.Problems{}}
+			report := checkReport{File: args[0], Problems: loyalty.Problems{}, Conflicts: []loyalty.Conflict{}}
 			rb, err := compiledRulebook(cmd, args[0])
 			var problems loyalty.Problems
 			switch {
@@ -132,19 +135,28 @@ func rulebookCheck() *cobra.Command {
 			case err != nil:
 				return err
 			default:
-				report.OK = true
 				report.Version = rb.Version()
 				report.Rules = len(rb.Programme().Rules)
+				report.Vectors = len(rb.Programme().Vectors)
+				report.Conflicts = append(report.Conflicts, rb.Conflicts()...)
+				if errors.As(rb.CheckVectors(), &problems) {
+					report.Problems = problems
+				}
+				report.OK = len(problems) == 0
 			}
 			if asJSON {
 				if err := printJSON(cmd, report); err != nil {
 					return err
 				}
-			} else if report.OK {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d rules: fine\n", args[0], report.Version, report.Rules)
 			} else {
 				for _, p := range report.Problems {
 					fmt.Fprintln(cmd.OutOrStdout(), p)
+				}
+				for _, c := range report.Conflicts {
+					fmt.Fprintln(cmd.OutOrStdout(), "note:", c)
+				}
+				if report.OK {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d rules, %d vectors: fine\n", args[0], report.Version, report.Rules, report.Vectors)
 				}
 			}
 			if !report.OK {
@@ -160,6 +172,7 @@ func rulebookCheck() *cobra.Command {
 // basketFlags are the flags of the commands that price a receipt.
 type basketFlags struct {
 	rulebook, receipt, member, language, at string
+	state, lease                            string
 	offline, all, json                      bool
 }
 
@@ -170,6 +183,8 @@ func (f *basketFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.member, "member", "", "member snapshot file; without it the customer is a stranger")
 	fl.StringVar(&f.language, "language", "", "language of the texts: en, ru, pl")
 	fl.StringVar(&f.at, "at", "", "the moment, when the receipt has no time: 2026-12-24T18:30:00+01:00 (now)")
+	fl.StringVar(&f.state, "state", "", "file of what is left of budgets and what limits have used: {\"budgets\": {…}, \"usage\": {…}} (nothing used)")
+	fl.StringVar(&f.lease, "lease", "", "with --offline: points that may be spent without a link (0)")
 	fl.BoolVar(&f.offline, "offline", false, "price as a till without a link")
 	fl.BoolVar(&f.all, "all", false, "trace every rule, also those that could not fire on this basket")
 	cobra.CheckErr(cmd.MarkFlagRequired("rulebook"))
@@ -196,6 +211,16 @@ func (f *basketFlags) price(cmd *cobra.Command) (*loyalty.Rulebook, *loyalty.Res
 	if f.at != "" {
 		if in.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
 			return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("--at %q is not a time like 2026-12-24T18:30:00+01:00", f.at)}
+		}
+	}
+	if f.state != "" {
+		if err := readState(cmd, f.state, &in); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.lease != "" {
+		if in.Lease, err = loyalty.ParsePoints(f.lease); err != nil {
+			return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("--lease: %w", err)}
 		}
 	}
 	if f.member != "" {
