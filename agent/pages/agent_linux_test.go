@@ -61,6 +61,7 @@ const people = `external_id,card,phone,first_name,tier,balance,card_status,langu
 1,2000000125008,+48601234567,Anna,silver,40.50,active,pl
 2,2000000000022,,Jan,basic,22.00,inactive,en
 3,2000000000039,,Ольга,silver,311.00,blocked,ru
+5,2000000000077,,Maria,basic,128.40,active,en
 4,2000000000053,,<img src=x onerror=document.title=1>,basic,5.00,active,en
 `
 
@@ -297,4 +298,106 @@ func TestRealCounter(t *testing.T) {
 			page.reads("#rstate", w.voided)
 		})
 	}
+}
+
+// What goes wrong in a shop, seen from the cashier's chair.
+func TestRealTroubles(t *testing.T) {
+	c := newCounter(t, "en")
+	page := open(t, c.page(), 800, 600)
+	till := open(t, c.page("--practice"), 800, 600)
+	page.reads("#strip", "Ready.")
+	till.until("document.querySelectorAll('.ware').length > 0")
+
+	for card, says := range map[string]string{
+		"2000000000022": "not activated yet", "2000000000039": "This card is blocked", "2999999999994": "does not know the card yet",
+	} {
+		c.scan(card)
+		page.reads("#trouble", says)
+		page.press(kb.Escape)
+	}
+	c.scan("2000000000053")
+	page.reads("#greeting", "<img src=x onerror=document.title=1>")
+	page.press(kb.Escape, "601 234 567", kb.F3)
+	page.reads("#found", "Found: Anna")
+	page.reads("#greeting", "Anna")
+
+	// Out of paper, unplugged, plugged in again.
+	for state, words := range map[string]string{`{"paper": "out"}`: "out of paper", `{"cover": "open"}`: "cover open"} {
+		if err := c.printer.SetStateJSON([]byte(state)); err != nil {
+			t.Fatal(err)
+		}
+		page.reads("#strip", "Printer: "+words)
+		if err := c.printer.SetStateJSON([]byte(`{"paper": "ok", "cover": "closed"}`)); err != nil {
+			t.Fatal(err)
+		}
+		page.reads("#strip", "Ready.")
+	}
+	c.cables["scanner"].Unplug()
+	page.reads("#devices", "Scanner ! not connected")
+	if err := c.cables["scanner"].Plug(); err != nil {
+		t.Fatal(err)
+	}
+	page.reads("#strip", "Ready.")
+
+	// Head office goes away: selling goes on.
+	at := c.address("centre")
+	kill(c.centre)
+	page.reads("#strip", "No link to head office. Keep selling")
+	page.press(kb.Escape)
+	c.scan("2000000125008")
+	page.reads("#greeting", "Anna")
+	till.press("1008", kb.Enter, "1008", kb.Enter)
+	till.reads("#net", "£25.98")
+	page.reads("#earnlabel", "To be credited")
+	page.reads("#spendtext", "No points can be used: no link to head office")
+	page.shoot("real-offline-page")
+	till.shoot("real-offline-till")
+	till.press(kb.F9)
+	till.reads("#rstate", "paid")
+	page.reads("#say", "They will be credited soon.")
+	c.startCentre(at)
+	page.reads("#strip", "Ready.")
+
+	// The agent dies under an open basket and comes back at its address.
+	till.press(kb.Escape, "1005", kb.Enter)
+	till.reads("#net", "£8.50")
+	here := c.address("till")
+	kill(c.agent)
+	page.reads("#strip", "No answer from the till program.")
+	till.reads("#strip", "No answer from the till program.")
+	till.press(kb.F9)
+	till.reads("#message", "No answer from the till program.")
+	page.shoot("real-noagent-page")
+	c.startAgent(here)
+	page.reads("#devices", "Head office", "Scanner ✓ ready", "Printer ✓ ready")
+	till.reads("#devices", "Head office")
+	till.press(kb.F9)
+	till.reads("#rstate", "paid")
+	page.reads("#last", "Paid")
+}
+
+// TestPictures makes the two pictures of the docs, of a real sale:
+//
+//	go test ./agent/pages -run Pictures -args -out agent/docs/img
+func TestPictures(t *testing.T) {
+	if *out == "" {
+		t.Skip("pictures are made on request: go test ./agent/pages -run Pictures -args -out DIR")
+	}
+	c := newCounter(t, "en")
+	page := open(t, c.page(), 1280, 800)
+	till := open(t, c.page("--practice"), 1280, 800)
+	page.reads("#strip", "Ready.")
+	till.until("document.querySelectorAll('.ware').length > 0")
+	c.scan("2000000000077")
+	till.reads("#who", "Maria")
+	till.press("1008", kb.Enter, "1008", kb.Enter, "1005", kb.Enter, "1001", kb.Enter, "1003", kb.Enter, "1009", kb.Enter, "1010", kb.Enter)
+	till.reads("#message", "7 items")
+	page.reads("#spendtext", "Can use up to")
+	page.press(kb.F6, "10", kb.Enter)
+	till.reads("#spendtext", "Paying with 10 points")
+	page.press(kb.F2)
+	page.shoot("cashier")
+	till.press(kb.F9)
+	till.reads("#slipstate", "Printed.")
+	till.shoot("practice")
 }
