@@ -67,7 +67,7 @@ func (r *rulebooks) check(b *wire.Bundle) (rules till.Rules, reason string, err 
 			rules, reason, err = nil, "vectors", fmt.Errorf("the rulebook breaks the engine: %v", p)
 		}
 	}()
-	return compile(b.Payload, b.Version)
+	return till.Compile(b.Payload, b.Version)
 }
 
 // load activates the bundle that was in force before the restart. It was
@@ -84,7 +84,7 @@ func (r *rulebooks) load(c *store.Cache) error {
 	if err := b.Verify(r.keys); err != nil {
 		return fmt.Errorf("stored rulebook %d: %w", version, err)
 	}
-	rules, _, err := compile(b.Payload, b.Version)
+	rules, _, err := till.Compile(b.Payload, b.Version)
 	if err != nil {
 		return fmt.Errorf("stored rulebook %d: %w", version, err)
 	}

@@ -218,8 +218,12 @@ func (t *Tx) PruneReceipts(max int) (int, error) {
 		func(id []byte) bool { return open.Get(id) != nil })
 }
 
-// CountShift adds to the counts of a shift; see Shift.
+// CountShift adds to the counts of a shift; see Shift. Receipts without a
+// shift are not counted.
 func (t *Tx) CountShift(shift string, add ShiftCount) error {
+	if shift == "" {
+		return nil
+	}
 	var c ShiftCount
 	if _, err := t.get(bucketShifts, shift, &c); err != nil {
 		return err

@@ -1,11 +1,10 @@
-package agent
+package till
 
 import (
 	"errors"
 	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
-	"github.com/tillside/tillside/agent/till"
 )
 
 // engine is a compiled rulebook as the till uses it.
@@ -14,11 +13,11 @@ type engine struct {
 	version int64
 }
 
-var _ till.Rules = (*engine)(nil)
+var _ Rules = (*engine)(nil)
 
-// compile decodes and compiles the payload of a bundle, whose version is that
+// Compile decodes and compiles the payload of a bundle, whose version is that
 // of the bundle. The second result is the reason of a refusal.
-func compile(payload []byte, version int64) (till.Rules, string, error) {
+func Compile(payload []byte, version int64) (Rules, string, error) {
 	doc, err := loyalty.Decode(payload)
 	if err != nil {
 		return nil, "decode", err
@@ -35,9 +34,9 @@ func (e *engine) Version() string  { return e.rb.Version() }
 func (e *engine) Number() int64    { return e.version }
 func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency }
 
-// Price implements till.Rules. What the engine refuses is the caller's
+// Price implements Rules. What the engine refuses is the caller's
 // mistake, told with the field.
-func (e *engine) Price(p till.Pricing) (*loyalty.Result, error) {
+func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now})
 	var bad *loyalty.InputError
 	if errors.As(err, &bad) {
@@ -45,7 +44,7 @@ func (e *engine) Price(p till.Pricing) (*loyalty.Result, error) {
 		if bad.Hint != "" {
 			text += "; " + bad.Hint
 		}
-		return nil, till.BadReceipt(bad.Field, text)
+		return nil, BadReceipt(bad.Field, text)
 	}
 	return r, err
 }
@@ -69,8 +68,8 @@ func (e *engine) Reverse(m *loyalty.Member, r *loyalty.Result, _ time.Time) *loy
 	return n
 }
 
-// Return implements till.Rules.
-func (e *engine) Return(*loyalty.Result, []*loyalty.Result, []till.ReturnLine) (*loyalty.Result, error) {
+// Return implements Rules.
+func (e *engine) Return(*loyalty.Result, []*loyalty.Result, []ReturnLine) (*loyalty.Result, error) {
 	return nil, errors.New("returns are not offered by this engine")
 }
 
@@ -87,10 +86,10 @@ func in(t loyalty.Text, language string) string {
 	return ""
 }
 
-// Greet implements till.Rules.
-func (e *engine) Greet(m *loyalty.Member, now time.Time, language string) till.Greeting {
+// Greet implements Rules.
+func (e *engine) Greet(m *loyalty.Member, now time.Time, language string) Greeting {
 	doc := e.rb.Programme()
-	g := till.Greeting{Wallets: map[string]string{}, Birthday: m.Birthday != "" && m.Birthday == now.Format("01-02")}
+	g := Greeting{Wallets: map[string]string{}, Birthday: m.Birthday != "" && m.Birthday == now.Format("01-02")}
 	for _, w := range doc.Wallets {
 		if !w.Hidden {
 			g.Wallets[w.ID] = in(w.Name, language)
