@@ -1,0 +1,83 @@
+package posnet_test
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/drivertest"
+	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	emulated "github.com/tillside/tillside/drivers/emulator/posnet"
+	"github.com/tillside/tillside/drivers/posnet"
+)
+
+// build makes a driver with short waits.
+func build(t *testing.T, port string, env drivers.Env, opts drivers.Options) *posnet.Printer {
+	t.Helper()
+	o := drivers.Options{"answer": "40ms", "patience": "20s", "recover": "20s"}
+	for k, v := range opts {
+		o[k] = v
+	}
+	r := drivers.NewRegistry()
+	r.Add(posnet.Driver)
+	dev, err := r.Build(drivers.Config{Name: "printer", Driver: "posnet", Port: port, Options: o}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev.(*posnet.Printer)
+}
+
+func bench(d *posnet.Printer, e *emulated.Printer) drivertest.FiscalBench {
+	return drivertest.FiscalBench{
+		Device: d, Roll: e.Roll, Closed: e.Closed, Heal: e.Heal, Unplug: e.Unplug, Letters: "Żurek łąka",
+		Fail: func(f drivertest.Fault, after int) bool {
+			// The protocol has no word for a day that lasts too long until a receipt is refused.
+			return f != drivertest.ShiftOld && e.Fail(fiscal.Fault(f), after)
+		},
+	}
+}
+
+func inMemory(t *testing.T, opt emulated.Options, opts drivers.Options) (*posnet.Printer, *emulated.Printer) {
+	t.Helper()
+	e := emulated.New(opt)
+	mem := fiscal.InMemory(e)
+	t.Cleanup(mem.Close)
+	return build(t, "COM7", drivers.Env{OpenLine: mem.Open}, opts), e
+}
+
+func TestSuiteInMemory(t *testing.T) {
+	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+		return bench(inMemory(t, emulated.Options{}, nil))
+	})
+}
+
+func TestSuiteOnPseudoTerminal(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("pseudo-terminals that look like serial ports are Linux only")
+	}
+	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+		e := emulated.New(emulated.Options{CodePage: "mazovia"})
+		link := filepath.Join(t.TempDir(), "printer")
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Add(1)
+		ready := make(chan struct{}, 1)
+		go func() {
+			defer wg.Done()
+			if err := fiscal.OnPty(ctx, e, link, func() {
+				select {
+				case ready <- struct{}{}:
+				default:
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		}()
+		t.Cleanup(func() { cancel(); wg.Wait() })
+		<-ready
+		return bench(build(t, link, drivers.Env{}, drivers.Options{"codepage": "mazovia"}), e)
+	})
+}
