@@ -373,6 +373,9 @@ func (e *eval) resultStamps(r *Result) {
 		}
 		held := e.m.Stamps[card.ID] + added - took - done*card.Goal
 		r.Stamps = append(r.Stamps, StampMove{Card: card.ID, Added: added, Held: held, Goal: card.Goal, Completed: done, Taken: took, Lines: lines})
+		if !e.in.Plain {
+			r.Stamps[len(r.Stamps)-1].Name = card.Name.in(e.lang.lang, e.rb.defaultLang)
+		}
 	}
 }
 

@@ -139,6 +139,7 @@ type CouponUse struct {
 
 // StampMove is the movement on one stamp card.
 type StampMove struct {
+	Name      string   `json:"name,omitempty"` // of the card, in the till's language
 	Card      string   `json:"card"`
 	Added     int64    `json:"added"`
 	Held      int64    `json:"held"` // after this receipt
@@ -150,12 +151,14 @@ type StampMove struct {
 
 // TierMove is the member's tier and the way to the next one.
 type TierMove struct {
-	Before  string `json:"before,omitempty"`
-	After   string `json:"after,omitempty"`
-	Next    string `json:"next,omitempty"`
-	Missing string `json:"missing,omitempty"` // decimal, in the unit of the tier's counter
-	Unit    string `json:"unit,omitempty"`    // money, points, visits
-	Until   string `json:"until,omitempty"`
+	Before    string `json:"before,omitempty"`
+	After     string `json:"after,omitempty"`
+	AfterName string `json:"after_name,omitempty"` // in the till's language
+	Next      string `json:"next,omitempty"`
+	NextName  string `json:"next_name,omitempty"`
+	Missing   string `json:"missing,omitempty"` // decimal, in the unit of the tier's counter
+	Unit      string `json:"unit,omitempty"`    // money, points, visits
+	Until     string `json:"until,omitempty"`
 }
 
 // Message is a text for somebody.

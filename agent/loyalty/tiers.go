@@ -117,6 +117,12 @@ func (e *eval) tierMove() *TierMove {
 		} else {
 			t.Missing = Quantity(missing).String()
 		}
+		if !e.in.Plain {
+			t.NextName = levels[next].Name.in(e.lang.lang, e.rb.defaultLang)
+		}
+	}
+	if k := e.rb.tierRank(t.After); k >= 0 && !e.in.Plain {
+		t.AfterName = levels[k].Name.in(e.lang.lang, e.rb.defaultLang)
 	}
 	return t
 }

@@ -393,6 +393,7 @@ func TestPictures(t *testing.T) {
 	till.press("1008", kb.Enter, "1008", kb.Enter, "1005", kb.Enter, "1001", kb.Enter, "1003", kb.Enter, "1009", kb.Enter, "1010", kb.Enter)
 	till.reads("#message", "7 items")
 	page.reads("#spendtext", "Can use up to")
+	page.reads("#goal", "more to Silver")
 	page.press(kb.F6, "10", kb.Enter)
 	till.reads("#spendtext", "Paying with 10 points")
 	page.press(kb.F2)
