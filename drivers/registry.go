@@ -149,7 +149,7 @@ type Model struct {
 	Driver   string        // "escpos"
 	Line     line.Settings // zero fields mean the driver's own
 	Options  Options       // the driver's settings for this model
-	USB      []string      // "04b8:0202", for finding
+	USB      []string      // "04b8:0202" or "04b8", for finding
 	Quirks   []string      // odd things, a sentence each, for people
 	Source   string        // where the facts come from
 }

@@ -37,7 +37,7 @@ type File struct {
 	Maker    string        `toml:"maker"`    // as on the box
 	Products []string      `toml:"products"` // as on the box; the first is the title
 	Driver   string        `toml:"driver"`
-	USB      []string      `toml:"usb"`    // "vid:pid", four hexadecimal digits each
+	USB      []string      `toml:"usb"`    // "vid:pid" or "vid", four hexadecimal digits each
 	Quirks   []string      `toml:"quirks"` // what a technician should know, a sentence each
 	Source   string        `toml:"source"` // where the facts come from
 	Line     line.Settings `toml:"line"`   // what differs from the driver's own line
