@@ -27,6 +27,7 @@ type DB struct {
 	reader *sql.DB
 	dir    string
 	wrote  atomic.Int64 // successful Write calls of this process
+	kept   statements
 }
 
 // Open opens the database in dir, makes folder and file when absent, and
@@ -83,7 +84,7 @@ func open(file, extra string) (*sql.DB, error) {
 
 // Close closes all connections. Calls in flight end first.
 func (d *DB) Close() error {
-	return errors.Join(d.reader.Close(), d.writer.Close())
+	return errors.Join(d.reader.Close(), d.kept.close(), d.writer.Close())
 }
 
 // Dir is the data folder.
@@ -97,19 +98,20 @@ func (d *DB) Writes() int64 { return d.wrote.Load() }
 // error, everything fn did is on disk; otherwise nothing of it is. Writers
 // wait for each other, so fn does no I/O but the database's.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	err := run(ctx, d.writer, nil, fn)
+	err := run(ctx, d.writer, nil, &d.kept, fn)
 	if err == nil {
 		d.wrote.Add(1)
+		d.kept.prepare(ctx, d.writer)
 	}
 	return err
 }
 
 // Read runs fn on one unchanging view of the database.
 func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	return run(ctx, d.reader, &sql.TxOptions{ReadOnly: true}, fn)
+	return run(ctx, d.reader, &sql.TxOptions{ReadOnly: true}, nil, fn)
 }
 
-func run(ctx context.Context, h *sql.DB, opt *sql.TxOptions, fn func(tx *Tx) error) (err error) {
+func run(ctx context.Context, h *sql.DB, opt *sql.TxOptions, kept *statements, fn func(tx *Tx) error) (err error) {
 	t, err := h.BeginTx(ctx, opt)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -120,7 +122,7 @@ func run(ctx context.Context, h *sql.DB, opt *sql.TxOptions, fn func(tx *Tx) err
 			panic(p)
 		}
 	}()
-	if err := fn(&Tx{tx: t, ctx: ctx}); err != nil {
+	if err := fn(&Tx{tx: t, ctx: ctx, kept: kept}); err != nil {
 		_ = t.Rollback()
 		return err
 	}

@@ -55,7 +55,7 @@ func migrate(ctx context.Context, h *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, h, nil, func(t *Tx) error {
+	return run(ctx, h, nil, nil, func(t *Tx) error {
 		if err := t.Exec(`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)`); err != nil {
 			return fmt.Errorf("read version: %w", err)
 		}

@@ -12,8 +12,9 @@ import (
 // context already inside. It must not outlive the function it was given to
 // and belongs to one goroutine.
 type Tx struct {
-	tx  *sql.Tx
-	ctx context.Context
+	tx   *sql.Tx
+	ctx  context.Context
+	kept *statements // of the writer; nil for readers
 }
 
 // Exec runs a statement.
@@ -31,10 +32,6 @@ func (t *Tx) ExecCount(query string, args ...any) (int64, error) {
 	return r.RowsAffected()
 }
 
-// Prepare readies a statement that fn runs many times. Close it before the
-// transaction ends.
-func (t *Tx) Prepare(query string) (*sql.Stmt, error) { return t.tx.PrepareContext(t.ctx, query) }
-
 // Row scans the single row of a query. It returns false when there is none.
 func (t *Tx) Row(query string, args []any, dest ...any) (bool, error) {
 	err := t.tx.QueryRowContext(t.ctx, query, args...).Scan(dest...)
@@ -50,6 +47,10 @@ func (t *Tx) Rows(query string, args []any, scan func(r *sql.Rows) error) error 
 	if err != nil {
 		return err
 	}
+	return each(rows, scan)
+}
+
+func each(rows *sql.Rows, scan func(r *sql.Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
@@ -85,31 +86,31 @@ func (t *Tx) Counter(name string) (int64, error) {
 	return v, err
 }
 
-// bulkRows is how many rows InsertMany puts into one statement: beyond it
-// the gain is small and the statement grows.
-const bulkRows = 50
+// bulk is how many rows InsertMany puts into one statement, the most first:
+// beyond fifty the gain is small. Few sizes mean few statements to keep.
+var bulk = []int{50, 10, 1}
 
-// InsertMany inserts rows, given as a flat list of len(columns) values each.
+// InsertMany inserts rows, given as a flat list of columns values each.
 // insert is the statement up to the word VALUES, with what follows the
-// values (ON CONFLICT …) in tail.
+// values (ON CONFLICT …) in tail. Rows are inserted in order.
 func (t *Tx) InsertMany(insert string, columns int, flat []any, tail string) error {
-	per := columns * bulkRows
-	if len(flat) >= per {
-		st, err := t.Prepare(insert + Marks(columns, bulkRows) + tail)
+	for _, rows := range bulk {
+		per := columns * rows
+		if len(flat) < per {
+			continue
+		}
+		st, done, err := t.statement(insert + Marks(columns, rows) + tail)
 		if err != nil {
 			return err
 		}
-		defer st.Close()
-		for ; len(flat) >= per; flat = flat[per:] {
-			if _, err := st.ExecContext(t.ctx, flat[:per]...); err != nil {
-				return err
-			}
+		for ; len(flat) >= per && err == nil; flat = flat[per:] {
+			_, err = st.ExecContext(t.ctx, flat[:per]...)
+		}
+		if err := errors.Join(err, done()); err != nil {
+			return err
 		}
 	}
-	if len(flat) == 0 {
-		return nil
-	}
-	return t.Exec(insert+Marks(columns, len(flat)/columns)+tail, flat...)
+	return nil
 }
 
 // Marks writes (?,?,…) n times, with commas between.
@@ -118,17 +119,39 @@ func Marks(columns, n int) string {
 	return " " + strings.Repeat(one+",", n-1) + one + " "
 }
 
+// inSizes are the lengths of lists that In asks for; shorter lists are filled
+// up with their last key, which changes nothing and keeps statements few.
+var inSizes = []int{1, 20, 500}
+
 // In runs scan for each row of a query over a long list of keys, a bounded
-// number at a time. The query holds %s where the list of marks belongs.
+// number at a time. The query holds %s where the list of marks belongs. Each
+// key must be given once, or its rows come twice.
 func In[K any](t *Tx, query string, keys []K, scan func(r *sql.Rows) error) error {
-	const most = 500
 	for len(keys) > 0 {
-		n := min(most, len(keys))
-		args := make([]any, n)
-		for i, k := range keys[:n] {
-			args[i] = k
+		size := inSizes[len(inSizes)-1]
+		for _, s := range inSizes {
+			if len(keys) <= s {
+				size = s
+				break
+			}
 		}
-		if err := t.Rows(fmt.Sprintf(query, Marks(n, 1)), args, scan); err != nil {
+		n := min(size, len(keys))
+		args := make([]any, size)
+		for i := range args {
+			args[i] = keys[min(i, n-1)]
+		}
+		st, done, err := t.statement(fmt.Sprintf(query, Marks(size, 1)))
+		if err != nil {
+			return err
+		}
+		err = func() error {
+			rows, err := st.QueryContext(t.ctx, args...)
+			if err != nil {
+				return err
+			}
+			return each(rows, scan)
+		}()
+		if err := errors.Join(err, done()); err != nil {
 			return err
 		}
 		keys = keys[n:]

@@ -35,6 +35,8 @@ type Batch struct {
 	Last      wire.Head // the watermark after them
 	SessionNo uint64    // highest session number in them; 0: none
 	Items     []*Item
+
+	packed []byte // what is stored of the records
 }
 
 // Ingester collects the batches of many devices and writes those that come
@@ -85,6 +87,9 @@ func (in *Ingester) Close() {
 // that were stored but could not be applied. When ctx ends first the batch
 // may or may not be stored.
 func (in *Ingester) Ingest(ctx context.Context, b *Batch) ([]wire.Parked, error) {
+	// Packing costs as much as booking some rows: done here, many tills pack
+	// while one is written.
+	b.packed = pack(b)
 	j := &job{batch: b, done: make(chan struct{})}
 	in.mu.Lock()
 	if in.closed {
@@ -326,22 +331,31 @@ func (w *work) preload(group []*job) error {
 
 // encoder and decoder of journal rows; both are safe for concurrent use.
 var (
-	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
 	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20))
 )
+
+// pack joins and compresses the exact bytes of a batch.
+func pack(b *Batch) []byte {
+	size := 0
+	for _, it := range b.Items {
+		size += len(it.Raw) + binary.MaxVarintLen32
+	}
+	flat := make([]byte, 0, size)
+	for _, it := range b.Items {
+		flat = binary.AppendUvarint(flat, uint64(len(it.Raw)))
+		flat = append(flat, it.Raw...)
+	}
+	return encoder.EncodeAll(flat, make([]byte, 0, len(flat)/8))
+}
 
 // store keeps the exact bytes of a batch.
 func store(tx *db.Tx, device int64, b *Batch) error {
 	if len(b.Items) == 0 {
 		return nil
 	}
-	var flat []byte
-	for _, it := range b.Items {
-		flat = binary.AppendUvarint(flat, uint64(len(it.Raw)))
-		flat = append(flat, it.Raw...)
-	}
 	err := tx.Exec(`INSERT INTO journal (device, epoch, from_seq, to_seq, body) VALUES (?,?,?,?,?)`,
-		device, int64(b.Epoch), int64(b.Items[0].Seq), int64(b.Items[len(b.Items)-1].Seq), encoder.EncodeAll(flat, nil))
+		device, int64(b.Epoch), int64(b.Items[0].Seq), int64(b.Items[len(b.Items)-1].Seq), b.packed)
 	if err != nil {
 		return fmt.Errorf("store records: %w", err)
 	}

@@ -187,12 +187,12 @@ func (w *work) flushReceipts() error {
 	}
 	flat := make([]any, 0, 19*len(w.newReceipts))
 	for _, r := range w.newReceipts {
-		moves, err := json.Marshal(r.moves)
+		moves, err := encodeMoves(r)
 		if err != nil {
 			return err
 		}
 		flat = append(flat, r.id, r.prev, r.at.device, int64(r.at.epoch), int64(r.at.seq), r.kind, r.original, r.number, r.fiscal, r.time, nullMember(r.member),
-			int64(r.totals.Gross), int64(r.totals.Discount), int64(r.totals.Redeemed), int64(r.totals.Net), string(moves), r.state, r.offline, r.cashier)
+			int64(r.totals.Gross), int64(r.totals.Discount), int64(r.totals.Redeemed), int64(r.totals.Net), moves, r.state, r.offline, r.cashier)
 	}
 	err := w.tx.InsertMany(`INSERT INTO receipt (id, prev, device, epoch, seq, kind, original, number, fiscal, at, member, gross, discount, redeemed, net, moves, state, offline, cashier) VALUES`,
 		19, flat, ``)
@@ -200,15 +200,39 @@ func (w *work) flushReceipts() error {
 		return err
 	}
 	for _, r := range w.oldReceipts {
-		moves, err := json.Marshal(r.moves)
+		moves, err := encodeMoves(r)
 		if err != nil {
 			return err
 		}
-		if err := w.tx.Exec(`UPDATE receipt SET prev = ?, member = ?, moves = ?, state = ? WHERE id = ?`, r.prev, nullMember(r.member), string(moves), r.state, r.id); err != nil {
+		if err := w.tx.Exec(`UPDATE receipt SET prev = ?, member = ?, moves = ?, state = ? WHERE id = ?`, r.prev, nullMember(r.member), moves, r.state, r.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// encodeMoves is the JSON of what a receipt moved; the usual case, points
+// earned in one wallet, without the encoder.
+func encodeMoves(r *receipt) (string, error) {
+	if len(r.moves) == 1 {
+		for wallet, m := range r.moves {
+			if *m == (Moves{Earned: m.Earned}) && m.Earned != 0 && plainName(wallet) {
+				return `{"` + wallet + `":{"earned":"` + m.Earned.String() + `"}}`, nil
+			}
+		}
+	}
+	b, err := json.Marshal(r.moves)
+	return string(b), err
+}
+
+// plainName tells whether a wallet's name is the same inside JSON.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
 }
 
 func nullMember(id loyalty.MemberID) any {
