@@ -35,7 +35,7 @@ func (e *BadRulebook) Error() string { return e.Err.Error() }
 func (e *BadRulebook) Unwrap() error { return e.Err }
 
 // Check tells whether a document may be published: whether it decodes and
-// compiles.
+// compiles, and its test vectors come out as they say.
 func (e *Engine) Check(payload []byte) (rulebook.Checked, error) {
 	doc, err := loyalty.Decode(payload)
 	if err != nil {
@@ -45,7 +45,14 @@ func (e *Engine) Check(payload []byte) (rulebook.Checked, error) {
 	if err != nil {
 		return rulebook.Checked{}, &BadRulebook{err}
 	}
-	return rulebook.Checked{Programme: rb.Programme().Programme.ID, Rules: len(doc.Rules)}, nil
+	if err := rb.CheckVectors(); err != nil {
+		return rulebook.Checked{}, &BadRulebook{err}
+	}
+	c := rulebook.Checked{Programme: doc.Programme.ID, Rules: len(doc.Rules), Vectors: len(doc.Vectors)}
+	for _, w := range rb.Conflicts() {
+		c.Warnings = append(c.Warnings, w.String())
+	}
+	return c, nil
 }
 
 // mostBooks bounds the compiled rulebooks kept: tills lag a version or two.
@@ -129,4 +136,15 @@ func (e *Engine) Void(bundle int64, m *loyalty.Member, r *loyalty.Result, alread
 		return nil, err
 	}
 	return rb.Review(rb.ApplyReturn(m, rest, at), loyalty.DateOf(at)), nil
+}
+
+// Explain says in sentences why a receipt came out as it did, from its stored
+// result and the words of the rulebook it was priced with.
+func (e *Engine) Explain(bundle int64, r *loyalty.Result, language string) (x *loyalty.Explanation, err error) {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer guard(&err)
+	return rb.Explain(r, language), nil
 }

@@ -115,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	handler, err := httpapi.New(httpapi.Config{
-		DB: s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop,
+		DB: s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
 		URL: cfg.URL, Hosts: cfg.Hosts, TLS: s.tls, Version: cfg.Version, Log: cfg.Log, Now: cfg.Now,
 	})
 	if err != nil {

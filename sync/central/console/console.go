@@ -40,6 +40,8 @@ type Config struct {
 	Members *members.Room
 	Online  func() []string
 	Drop    func(device string)
+	// Explain says why a receipt came out as it did.
+	Explain func(bundle int64, r *loyalty.Result, language string) (*loyalty.Explanation, error)
 	Secure  bool // cookies over TLS only
 	Version string
 	Log     *slog.Logger

@@ -386,6 +386,12 @@ func (c *console) receipt(v *view) error {
 				return err
 			}
 		}
+		if res, ok := data["Result"].(loyalty.Result); ok && v.Explain != nil && res.Rulebook != "" {
+			// Without the rulebook's words the page shows what is stored.
+			if x, err := v.Explain(data["Record"].(*wire.Record).Bundle, &res, v.lang); err == nil {
+				data["Explanation"] = x
+			}
+		}
 		entries, err := ledger.ReceiptEntries(tx, *r)
 		if err != nil {
 			return err

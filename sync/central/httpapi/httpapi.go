@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/access"
 	"github.com/tillside/tillside/sync/central/console"
 	"github.com/tillside/tillside/sync/central/db"
@@ -42,6 +43,8 @@ type Config struct {
 	Sync    http.Handler        // sessions
 	Online  func() []string     // devices with a session
 	Drop    func(device string) // ends the session of a revoked device
+	// Explain says why a receipt came out as it did.
+	Explain func(bundle int64, r *loyalty.Result, language string) (*loyalty.Explanation, error)
 	URL     string              // how tills reach us; empty: as they did
 	Hosts   []string            // names browsers may use; empty: any
 	TLS     bool                // we end TLS ourselves
@@ -58,7 +61,7 @@ type api struct {
 // New builds the handler.
 func New(cfg Config) (http.Handler, error) {
 	a := &api{Config: cfg}
-	pages, err := console.New(console.Config{DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop,
+	pages, err := console.New(console.Config{DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop, Explain: cfg.Explain,
 		Secure: cfg.TLS || strings.HasPrefix(cfg.URL, "https:"), Version: cfg.Version, Log: cfg.Log, Now: cfg.Now})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type Checked struct {
 	Programme string // short name
 	Rules     int
 	Vectors   int
+	Warnings  []string // allowed, but probably not meant
 }
 
 // Published is one version in the list.

@@ -59,10 +59,13 @@ func (p *program) publish(ctx context.Context, cmd *cobra.Command, d *db.DB, doc
 		if err := access.Note(tx, "command line", "rulebook publish", strconv.FormatInt(b.Version, 10), note, time.Now()); err != nil {
 			return err
 		}
+		for _, w := range got.Warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", w)
+		}
 		if asJSON {
 			return printJSON(cmd.OutOrStdout(), map[string]any{"name": b.Name, "version": b.Version, "rules": got.Rules, "vectors": got.Vectors, "key": b.Signatures[0].Key})
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %d: %d rules; tills take it from now on\n", b.Name, b.Version, got.Rules)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %d: %d rules, %d test vectors passed; tills take it from now on\n", b.Name, b.Version, got.Rules, got.Vectors)
 		return nil
 	})
 }
