@@ -45,9 +45,9 @@ type Config struct {
 	Drop    func(device string) // ends the session of a revoked device
 	// Explain says why a receipt came out as it did.
 	Explain func(bundle int64, r *loyalty.Result, language string) (*loyalty.Explanation, error)
-	URL     string              // how tills reach us; empty: as they did
-	Hosts   []string            // names browsers may use; empty: any
-	TLS     bool                // we end TLS ourselves
+	URL     string   // how tills reach us; empty: as they did
+	Hosts   []string // names browsers may use; empty: any
+	TLS     bool     // we end TLS ourselves
 	Version string
 	Log     *slog.Logger
 	Now     func() time.Time
