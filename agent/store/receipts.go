@@ -262,11 +262,11 @@ func (t *Tx) Shift(shift string) (ShiftCount, error) {
 // resolve, by one record.
 type Delta struct {
 	Mark wire.Mark `json:"-"`
-	// Result is the part of the receipt's result that moves a snapshot.
-	Result *loyalty.Result `json:"result"`
-	// Reverse says that the result is taken back whole.
-	Reverse bool      `json:"reverse,omitempty"`
-	At      time.Time `json:"at"`
+	// Result is the part of a receipt's result that moves a snapshot; Back is
+	// what a void or return takes back. One of the two is set.
+	Result *loyalty.Result       `json:"result,omitempty"`
+	Back   *loyalty.ReturnResult `json:"back,omitempty"`
+	At     time.Time             `json:"at"`
 }
 
 // Subject is whom a delta belongs to: a member, or a card nobody here can

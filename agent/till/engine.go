@@ -53,24 +53,19 @@ func (e *engine) Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loya
 	return e.rb.Apply(m, r, at)
 }
 
-// Reverse takes back what Apply moved. Points are the till's own business;
-// counters and stamps go back, a used coupon may be used again.
-func (e *engine) Reverse(m *loyalty.Member, r *loyalty.Result, _ time.Time) *loyalty.Member {
-	back := &loyalty.Result{}
-	for _, c := range r.Counters {
-		c.Add = -c.Add
-		back.Counters = append(back.Counters, c)
-	}
-	n := e.rb.Apply(m, back, m.LastSeen)
-	for _, s := range r.Stamps {
-		n.Stamps[s.Card] = s.Held - s.Added
-	}
-	return n
+func (e *engine) ApplyReturn(m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) *loyalty.Member {
+	return e.rb.ApplyReturn(m, r, at)
 }
 
-// Return implements Rules.
-func (e *engine) Return(*loyalty.Result, []*loyalty.Result, []ReturnLine) (*loyalty.Result, error) {
-	return nil, errors.New("returns are not offered by this engine")
+// Return implements Rules. How far points may be taken back from somebody who
+// has spent them is the ledger's decision: this till may not know it all.
+func (e *engine) Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error) {
+	r, err := e.rb.Return(orig, already, lines)
+	var bad *loyalty.InputError
+	if errors.As(err, &bad) {
+		return nil, refuse("return_refused", bad.What).at(bad.Field)
+	}
+	return r, err
 }
 
 // in gives a text in a language, or in the first one there is.

@@ -89,25 +89,39 @@ func (cu *customer) apply(deltas []*store.Delta, rules Rules) {
 	wallets := map[string]loyalty.Balance{}
 	maps.Copy(wallets, cu.member.Wallets)
 	m := cu.member
+	spend := func(wallet string, p loyalty.Points) {
+		b := wallets[wallet]
+		b.Active -= p
+		wallets[wallet] = b
+	}
 	for _, d := range deltas {
-		sign := loyalty.Points(1)
-		if d.Reverse {
-			sign = -1
-		}
-		if rules != nil {
-			if d.Reverse {
-				m = rules.Reverse(m, d.Result, d.At)
-			} else {
+		if d.Result != nil {
+			if rules != nil {
 				m = rules.Apply(m, d.Result, d.At)
 			}
+			for _, e := range d.Result.Earned {
+				cu.credited[e.Wallet] += e.Points
+			}
+			if s := d.Result.Spend; s != nil {
+				spend(s.Wallet, s.Points)
+			}
 		}
-		for _, e := range d.Result.Earned {
-			cu.credited[e.Wallet] += sign * e.Points
+		if d.Back != nil {
+			if rules != nil {
+				m = rules.ApplyReturn(m, d.Back, d.At)
+			}
+			for _, e := range d.Back.PointsTaken {
+				cu.credited[e.Wallet] -= e.Points
+			}
+			for _, p := range d.Back.PointsBack {
+				spend(p.Wallet, -p.Points)
+			}
 		}
-		if s := d.Result.Spend; s != nil && s.Points != 0 {
-			b := wallets[s.Wallet]
-			b.Active -= sign * s.Points
-			wallets[s.Wallet] = b
+	}
+	for w, p := range cu.credited {
+		if p < 0 { // of points the snapshot has already
+			spend(w, -p)
+			delete(cu.credited, w)
 		}
 	}
 	moved := *m

@@ -32,10 +32,10 @@ type ReceiptView struct {
 
 // ReturnView is one return against a receipt.
 type ReturnView struct {
-	Seq    uint64          `json:"seq"`
-	At     time.Time       `json:"at"`
-	Lines  []ReturnLine    `json:"lines"`
-	Result *loyalty.Result `json:"result"`
+	Seq    uint64                `json:"seq"`
+	At     time.Time             `json:"at"`
+	Lines  []loyalty.ReturnLine  `json:"lines"`
+	Result *loyalty.ReturnResult `json:"result"`
 }
 
 func (t *Till) receiptView(id string) (*ReceiptView, error) {
@@ -67,7 +67,7 @@ func (t *Till) receiptView(id string) (*ReceiptView, error) {
 	}
 	v.Print = t.printLines(&priced{result: v.Result}, 0)
 	for _, x := range r.Returns {
-		rv := ReturnView{Seq: x.Mark.Seq, At: x.At, Result: &loyalty.Result{}}
+		rv := ReturnView{Seq: x.Mark.Seq, At: x.At, Result: &loyalty.ReturnResult{}}
 		if err := json.Unmarshal(x.Result, rv.Result); err != nil {
 			return nil, fmt.Errorf("receipt %s: %w: %w", id, store.ErrDamaged, err)
 		}

@@ -82,7 +82,7 @@ func TestBalanceMovesWithThisTill(t *testing.T) {
 	var v StateAnswer
 	b.post("/v1/receipts/R1/void", "v1", `{"reason":"test"}`).into(t, &v)
 	after = b.identify(annasCard).Member.Balances[0]
-	if v.State != store.Voided || after.ToBe != -gained {
+	if v.State != store.Voided || after.ToBe != 0 || after.Active != 10000 {
 		t.Errorf("after the void: %+v %+v", v, after)
 	}
 	if got := strings.Join(b.records(), " "); got != "COMMIT VOID" {
@@ -473,5 +473,57 @@ func TestNotEnrolledAndWithoutRulebook(t *testing.T) {
 	b.restart(func(c *Config) { c.LookupKey, c.Till = nil, "" })
 	if a := b.post("/v1/identify", "", `{"input":"123456"}`); a.code() != "not_enrolled" {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestReturnInParts(t *testing.T) {
+	b := newBench(t)
+	who := b.identify(annasCard)
+	var held SaleAnswer
+	var done CaptureAnswer
+	b.post("/v1/receipts/R1/authorise", "a1", basket(who.Member.Token, "20")).into(t, &held)
+	b.post("/v1/receipts/R1/capture", "c1", `{"shift":"S1"}`).into(t, &done)
+	var one, two, try ReturnAnswer
+	part := `{"original":"R1","lines":[{"id":"1","quantity":"1"}],"shift":"S1"}`
+	b.post("/v1/returns/calculate", "", part).into(t, &try)
+	if try.State != store.PartlyReturned || try.Result.Totals.Net <= 0 {
+		t.Fatalf("calculate: %+v", try)
+	}
+	b.post("/v1/returns/capture", "r1", part).into(t, &one)
+	b.post("/v1/returns/capture", "r1", part).into(t, &one) // the same call again
+	b.post("/v1/returns/capture", "r2", `{"original":"R1","lines":[{"id":"1","quantity":"0"},{"id":"2","quantity":"0"}],"shift":"S1"}`).into(t, &two)
+	if two.State != store.Returned || one.Result.Totals.Net+two.Result.Totals.Net != done.Result.Totals.Net {
+		t.Errorf("money: %v + %v of %v, state %s", one.Result.Totals.Net, two.Result.Totals.Net, done.Result.Totals.Net, two.State)
+	}
+	var taken, back loyalty.Points
+	for _, r := range []*loyalty.ReturnResult{one.Result, two.Result} {
+		for _, e := range r.PointsTaken {
+			taken += e.Points
+		}
+		for _, p := range r.PointsBack {
+			back += p.Points
+		}
+	}
+	if taken != earned(done.Result) || back != 2000 {
+		t.Errorf("taken back %v of %v, given back %v of 20.00", taken, earned(done.Result), back)
+	}
+	if got := b.identify(annasCard).Member.Balances[0]; got.Active != 10000 || got.ToBe != 0 {
+		t.Errorf("balance after all came back: %+v", got)
+	}
+	if got := strings.Join(b.records(), " "); got != "HOLD COMMIT RETURN RETURN" {
+		t.Errorf("records: %s", got)
+	}
+	for _, body := range []string{part, `{"original":"R9","lines":[{"id":"1","quantity":"1"}]}`, `{"original":"R1","lines":[]}`} {
+		if a := b.post("/v1/returns/capture", "x"+body[14:16], body); a.status/100 != 4 {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	if a := b.post("/v1/receipts/R1/void", "v", `{}`); a.code() != "wrong_state" {
+		t.Errorf("void of a returned receipt: %s", a.body)
+	}
+	var shift ReconcileAnswer
+	b.post("/v1/shifts/S1/reconcile", "s1", `{"receipts":1,"returns":2,"net":"0.00","earned":"0.00"}`).into(t, &shift)
+	if !shift.Agrees {
+		t.Errorf("shift: %+v", shift)
 	}
 }

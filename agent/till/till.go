@@ -24,12 +24,13 @@ type Rules interface {
 	// Price prices one receipt. A receipt that cannot be priced is an error
 	// of the caller's making.
 	Price(p Pricing) (*loyalty.Result, error)
-	// Apply moves a snapshot forward by a captured receipt, and Reverse takes
-	// that back.
+	// Apply moves a snapshot forward by a captured receipt, ApplyReturn by
+	// what came back.
 	Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
-	Reverse(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
-	// Return prices what comes back of a receipt; already are earlier returns.
-	Return(orig *loyalty.Result, already []*loyalty.Result, lines []ReturnLine) (*loyalty.Result, error)
+	ApplyReturn(m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) *loyalty.Member
+	// Return prices what comes back of a receipt; already are earlier returns,
+	// no lines means all that is left.
+	Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)
 	// Greet gives what cashier and display are told of a member.
 	Greet(m *loyalty.Member, now time.Time, language string) Greeting
 }
@@ -41,12 +42,6 @@ type Pricing struct {
 	Offline  bool
 	Language string
 	Now      time.Time
-}
-
-// ReturnLine is goods that come back.
-type ReturnLine struct {
-	ID       string           `json:"id"`
-	Quantity loyalty.Quantity `json:"quantity,omitempty"` // none: all of it
 }
 
 // Greeting is what a member's snapshot says to people at the till.

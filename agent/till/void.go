@@ -16,12 +16,11 @@ type voidBody struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// StateAnswer tells where a receipt stands.
+// StateAnswer tells where a receipt stands, and what was given and taken back.
 type StateAnswer struct {
-	State    store.State       `json:"state"`
-	Seq      uint64            `json:"seq,omitempty"`
-	Reversed []loyalty.Earning `json:"reversed,omitempty"` // points taken back
-	Returned *loyalty.Spending `json:"returned,omitempty"` // points given back
+	State  store.State           `json:"state"`
+	Seq    uint64                `json:"seq,omitempty"`
+	Result *loyalty.ReturnResult `json:"result,omitempty"`
 }
 
 // void releases what a receipt holds, or takes a captured receipt back whole.
@@ -52,14 +51,13 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 	v := wire.Void{Member: memberText(old.Member), CardRef: old.Card, Reason: b.Reason}
 	a := StateAnswer{State: store.Voided}
 	captured := old.State == store.Captured
+	var back *loyalty.ReturnResult
 	if captured {
-		mark := old.Mark
-		v.Reverses = &mark
-		v.Moves = reversal(&result)
-		a.Reversed = result.Earned
-		if s := result.Spend; s != nil && s.Points > 0 {
-			a.Returned = s
+		if back, err = t.whole(&result); err != nil {
+			return nil, err
 		}
+		mark := old.Mark
+		v.Reverses, v.Moves, a.Result = &mark, reversal(back), back
 	} else if old.Hold != nil {
 		v.Hold = old.Hold.ID
 	}
@@ -75,17 +73,16 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 				return nil, err
 			}
 			a.Seq = at.Seq
-			if !captured && old.Hold.Granted && result.Spend != nil {
-				// What was held comes back with the next snapshot; until then
-				// this till knows it by itself.
-				give := &loyalty.Result{Spend: result.Spend}
-				d := &store.Delta{Mark: wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}, Result: give, Reverse: true, At: t.c.Now()}
-				if err := tx.AddDelta(store.SubjectOf(old.Member, old.Card), d); err != nil {
-					return nil, err
+			if !captured {
+				back = nil
+				if s := result.Spend; old.Hold.Granted && s != nil {
+					// What was held comes back with the next snapshot; until
+					// then this till knows it by itself.
+					back = &loyalty.ReturnResult{PointsBack: []loyalty.WalletPoints{{Wallet: s.Wallet, Points: s.Points}}}
 				}
 			}
-			if captured && (old.Member != nil || !old.Card.IsZero()) {
-				d := &store.Delta{Mark: wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}, Result: moving(&result), Reverse: true, At: t.c.Now()}
+			if back != nil && (old.Member != nil || !old.Card.IsZero()) {
+				d := &store.Delta{Mark: wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}, Back: back, At: t.c.Now()}
 				if err := tx.AddDelta(store.SubjectOf(old.Member, old.Card), d); err != nil {
 					return nil, err
 				}
@@ -108,16 +105,32 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 	return out, nil
 }
 
-// reversal is every point movement of a result, taken back.
-func reversal(r *loyalty.Result) []wire.Move {
+// whole is a captured receipt taken back whole. A void must work without a
+// rulebook too: then points alone are taken back.
+func (t *Till) whole(r *loyalty.Result) (*loyalty.ReturnResult, error) {
+	if rules := t.c.Rules(); rules != nil {
+		return rules.Return(r, nil, nil)
+	}
+	back := &loyalty.ReturnResult{Receipt: r.Receipt, Rulebook: r.Rulebook, Currency: r.Currency, Member: r.Member, Whole: true,
+		Lines: []loyalty.ReturnedLine{}, Totals: r.Totals, PointsTaken: r.Earned}
+	if s := r.Spend; s != nil && s.Points > 0 {
+		back.PointsBack = []loyalty.WalletPoints{{Wallet: s.Wallet, Points: s.Points}}
+	}
+	return back, nil
+}
+
+// reversal is every point movement that is taken back.
+func reversal(r *loyalty.ReturnResult) []wire.Move {
 	var m []wire.Move
-	for _, e := range r.Earned {
+	for _, e := range r.PointsTaken {
 		if e.Points != 0 {
 			m = append(m, wire.Move{Wallet: e.Wallet, Points: e.Points.String(), Back: "earned", Rule: e.Rule})
 		}
 	}
-	if s := r.Spend; s != nil && s.Points > 0 {
-		m = append(m, wire.Move{Wallet: s.Wallet, Points: s.Points.String(), Back: "spent"})
+	for _, p := range r.PointsBack {
+		if p.Points != 0 {
+			m = append(m, wire.Move{Wallet: p.Wallet, Points: p.Points.String(), Back: "spent"})
+		}
 	}
 	return m
 }
