@@ -90,6 +90,7 @@ func (s *session) nextFeed() (*wire.Feed, time.Duration) {
 		cur.sent = f.Upto
 		cur.dirty = true // there may be more
 		s.pending++
+		s.moved = now
 		s.mu.Unlock()
 		return f, -1
 	}
@@ -111,6 +112,7 @@ func (s *session) laneFailed(name wire.Lane) {
 func (s *session) feedAcked(f *wire.FeedAck) {
 	s.mu.Lock()
 	s.pending = max(s.pending-1, 0)
+	s.moved = time.Now()
 	moved := false
 	for i := range s.lanes {
 		if l := &s.lanes[i]; l.name == f.Lane && f.Cursor <= l.sent {
@@ -157,6 +159,7 @@ func (s *session) feedNacked(f *wire.FeedNack) {
 	s.h.cfg.Log.Info("feed not taken", "device", s.dev.ID, "lane", string(f.Lane), "cursor", f.Cursor, "reason", f.Reason)
 	s.mu.Lock()
 	s.pending = max(s.pending-1, 0)
+	s.moved = time.Now()
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		if l.name != f.Lane {

@@ -210,4 +210,8 @@ func (h *Hub) alarm(a Alarm) {
 	if err := h.cfg.Backend.Alarm(ctx, a); err != nil {
 		h.cfg.Log.Error("store alarm", "device", a.Device, "error", err)
 	}
+	if a.Kind.Stop() {
+		// Whoever speaks as this till right now may be the wrong one.
+		h.Drop(a.Device, wire.Refuse{Code: wire.RefuseFork, Message: a.Detail})
+	}
 }

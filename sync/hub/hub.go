@@ -43,6 +43,7 @@ type Timing struct {
 	Busy      time.Duration // asked of a till when Ingest fails, 5 s
 	FeedRetry time.Duration // after a Feed that failed at either end, 30 s
 	FeedPoll  time.Duration // looking for feeds without a wake-up; 0: never
+	FeedWait  time.Duration // for a FEED to be answered before the session is given up, 5 min
 	Ask       time.Duration // the most an answer may take, 5 s
 }
 
@@ -59,6 +60,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Probe, 5*time.Second)
 	set(&t.Busy, 5*time.Second)
 	set(&t.FeedRetry, 30*time.Second)
+	set(&t.FeedWait, 5*time.Minute)
 	set(&t.Ask, 5*time.Second)
 	return t
 }
@@ -133,7 +135,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	taker.conn.Until(time.Now().Add(h.cfg.Timing.Hello))
-	c := wsconn.New(ws)
+	c := wsconn.New(ws, wire.DecodeUp)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

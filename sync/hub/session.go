@@ -38,6 +38,7 @@ type session struct {
 	asks      int           // being answered
 	lanes     []lane        // in order of urgency
 	pending   int           // FEED messages without an answer
+	moved     time.Time     // when a FEED was sent or answered
 	reporting bool          // report runs
 }
 
@@ -242,6 +243,12 @@ func (s *session) write() error {
 		case <-poll:
 			s.dirty(nil)
 		case <-ping.C:
+			s.mu.Lock()
+			late := s.pending > 0 && time.Since(s.moved) > s.h.cfg.Timing.FeedWait
+			s.mu.Unlock()
+			if late {
+				return errors.New("the till does not answer its feed")
+			}
 			if err := s.conn.Ping(); err != nil {
 				return err
 			}

@@ -51,6 +51,7 @@ type Timing struct {
 	Ack       time.Duration // between two stores of an ack while more follow, 200 ms
 	Clock     time.Duration // between two TIME questions, 10 min
 	Feed      time.Duration // before a FEED that could not be applied is asked for again, 30 s
+	Answer    time.Duration // for a PUSH to be answered before the session is given up, 2 min
 	AskBudget time.Duration // of Ask when its context has no nearer end, 800 ms
 }
 
@@ -69,6 +70,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Ack, 200*time.Millisecond)
 	set(&t.Clock, 10*time.Minute)
 	set(&t.Feed, 30*time.Second)
+	set(&t.Answer, 2*time.Minute)
 	set(&t.AskBudget, 800*time.Millisecond)
 	return t
 }

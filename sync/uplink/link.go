@@ -125,7 +125,7 @@ func (s *Session) dial(ctx context.Context) (*wsconn.Conn, *wsconn.Guarded, erro
 		ws.Close()
 		return nil, nil, fmt.Errorf("dial centre: something else answers at that address")
 	}
-	return wsconn.New(ws), guard, nil
+	return wsconn.New(ws, wire.DecodeFrame), guard, nil
 }
 
 // refusedByHTTP reads "come back later" from an answer that is no session.

@@ -81,6 +81,13 @@ func (p *pusher) loop() error {
 		if d := time.Until(p.slow); d > 0 {
 			wake = min(wake, d)
 		}
+		if len(p.flight) > 0 {
+			left := time.Until(p.flight[0].at.Add(p.l.s.cfg.Timing.Answer))
+			if left <= 0 {
+				return fmt.Errorf("the centre did not answer the batch up to %d", p.flight[0].last.Seq)
+			}
+			wake = min(wake, left)
+		}
 		timer.Reset(wake)
 		select {
 		case <-p.l.ctx.Done():
@@ -96,8 +103,10 @@ func (p *pusher) loop() error {
 				return err
 			}
 		case <-timer.C:
-			if err := p.store(); err != nil {
-				return err
+			if p.acked != p.stored {
+				if err := p.store(); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -307,11 +307,21 @@ func EncodeFrame(f Frame) (msg []byte, binary bool, err error) {
 // DecodeFrame reads a websocket message. Frames of unknown kind come back as
 // *Unknown and no error. Unknown fields are ignored.
 func DecodeFrame(msg []byte, binary bool) (Frame, error) {
+	return decodeFrame(msg, binary, MaxInflated)
+}
+
+// DecodeUp is DecodeFrame for the centre: what comes from a till inflates to
+// [MaxUp] at most, so that many bad tills at once cannot fill its memory.
+func DecodeUp(msg []byte, binary bool) (Frame, error) {
+	return decodeFrame(msg, binary, MaxUp)
+}
+
+func decodeFrame(msg []byte, binary bool, most uint64) (Frame, error) {
 	if len(msg) > MaxMessage {
 		return nil, fmt.Errorf("message of %d bytes: %w", len(msg), ErrTooLarge)
 	}
 	if binary {
-		return unpack(msg)
+		return unpack(msg, most)
 	}
 	f, err := decodeHead(msg)
 	if err != nil {

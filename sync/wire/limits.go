@@ -6,6 +6,7 @@ import "errors"
 const (
 	MaxMessage  = 1 << 20   // bytes of one websocket message on the wire
 	MaxInflated = 8 << 20   // bytes of one packed message after decompression
+	MaxUp       = 1 << 20   // of these, what a till may send
 	MaxRecord   = 768 << 10 // bytes of one record
 	MaxItem     = 6 << 20   // bytes of one downstream item (a large rulebook)
 	MaxDepth    = 32        // nesting of JSON in records, frames and items

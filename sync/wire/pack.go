@@ -25,6 +25,7 @@ const (
 	packZstd  = 2
 
 	packWorth = 512 // bodies shorter than this are sent plain
+	noSizeMax = 256 // a zstd frame of more than this must tell its content size
 )
 
 // The zstd coders are safe for concurrent EncodeAll and DecodeAll. One
@@ -101,7 +102,7 @@ func pack(f Frame) ([]byte, error) {
 	return out, nil
 }
 
-func unpack(msg []byte) (Frame, error) {
+func unpack(msg []byte, most uint64) (Frame, error) {
 	if len(msg) < 2 {
 		return nil, fmt.Errorf("%w: packed message of %d bytes", ErrMalformed, len(msg))
 	}
@@ -109,7 +110,7 @@ func unpack(msg []byte) (Frame, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("%w: packed length", ErrMalformed)
 	}
-	if size > MaxInflated {
+	if size > most {
 		return nil, fmt.Errorf("packed message inflates to %d bytes: %w", size, ErrTooLarge)
 	}
 	body := msg[1+n:]
@@ -117,12 +118,12 @@ func unpack(msg []byte) (Frame, error) {
 	case packPlain:
 	case packZstd:
 		// The frame's own idea of its size must be the one announced, or
-		// absent; either way no more than that is ever allocated at once.
+		// absent (small frames); the decoder never goes beyond MaxInflated.
 		var h zstd.Header
 		if err := h.Decode(body); err != nil {
 			return nil, fmt.Errorf("%w: zstd: %w", ErrMalformed, err)
 		}
-		if h.Skippable || !h.HasFCS || h.FrameContentSize != size {
+		if h.Skippable || h.HasFCS && h.FrameContentSize != size || !h.HasFCS && size > noSizeMax {
 			return nil, fmt.Errorf("%w: zstd content size", ErrMalformed)
 		}
 		out, err := zstdDecoder().DecodeAll(body, make([]byte, 0, size))

@@ -47,7 +47,7 @@ type Store struct {
 	w        *bufio.Writer
 	devices  map[string]*hub.Device
 	Journal  map[string][][]byte // device/epoch -> stored records in order
-	applied  map[string]int      // device/epoch/seq -> times
+	applied  map[place]int       // device/epoch/seq -> times
 	balance  map[string]int64    // member -> points
 	parked   map[string][]wire.Parked
 	alarms   []hub.Alarm
@@ -71,6 +71,12 @@ type op struct {
 	Alarm   *hub.Alarm    `json:"alarm,omitempty"`
 	Parked  []wire.Parked `json:"parked,omitempty"`
 	Records [][]byte      `json:"-"`
+	points  []Points
+}
+
+type place struct {
+	journal string
+	seq     uint64
 }
 
 type batchOp struct {
@@ -86,7 +92,7 @@ type batchOp struct {
 // Open reads the file at path, or makes it. An empty path keeps nothing.
 // What was torn off at the end by a kill is cut away.
 func Open(path string) (*Store, error) {
-	s := &Store{devices: map[string]*hub.Device{}, Journal: map[string][][]byte{}, applied: map[string]int{},
+	s := &Store{devices: map[string]*hub.Device{}, Journal: map[string][][]byte{}, applied: map[place]int{},
 		balance: map[string]int64{}, parked: map[string][]wire.Parked{}, evidence: map[string][][]byte{},
 		feeds: map[wire.Lane][]FeedEntry{}, fedAcks: map[string]map[wire.Lane]uint64{}}
 	if path == "" {
@@ -228,15 +234,18 @@ func (s *Store) replay(o *op) {
 		for i, raw := range o.Records {
 			seq := b.From + uint64(i)
 			s.Journal[k] = append(s.Journal[k], raw)
-			s.applied[fmt.Sprintf("%s/%d", k, seq)]++
+			s.applied[place{k, seq}]++
 			if bad[seq] {
 				continue
 			}
-			if r, err := wire.DecodeRecord(raw); err == nil {
-				var p Points
-				if json.Unmarshal(r.Payload, &p) == nil && p.Member != "" {
-					s.balance[p.Member] += p.Points
-				}
+			var p Points
+			if o.points != nil {
+				p = o.points[i]
+			} else if r, err := wire.DecodeRecord(raw); err == nil {
+				_ = json.Unmarshal(r.Payload, &p)
+			}
+			if p.Member != "" {
+				s.balance[p.Member] += p.Points
 			}
 		}
 	}
@@ -294,17 +303,21 @@ func (s *Store) Ingest(_ context.Context, b *hub.Batch) (hub.Ingested, error) {
 		o.Records = append(o.Records, it.Raw)
 		o.Batch.Sizes = append(o.Batch.Sizes, len(it.Raw))
 		reason := it.Problem
+		var p Points
 		if it.Record != nil {
-			var p Points
 			if !it.Record.Type.Known() {
 				reason = "type not known"
 			} else if json.Unmarshal(it.Record.Payload, &p) == nil && p.Poison {
 				reason = "cannot be applied"
 			}
 		}
+		o.points = append(o.points, p)
 		if reason != "" {
 			o.Parked = append(o.Parked, wire.Parked{Seq: it.Seq, Reason: reason})
 		}
+	}
+	if len(b.Items) == 0 {
+		return hub.Ingested{}, errors.New("empty batch")
 	}
 	if err := s.write(o); err != nil {
 		return hub.Ingested{}, err
@@ -427,7 +440,7 @@ func (s *Store) Stored(device string, epoch uint32) [][]byte {
 func (s *Store) Applied(device string, epoch uint32, seq uint64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.applied[fmt.Sprintf("%s/%d", journalKey(device, epoch), seq)]
+	return s.applied[place{journalKey(device, epoch), seq}]
 }
 
 // Alarms lists what was noticed.

@@ -106,16 +106,18 @@ func (g *Guarded) SetWriteDeadline(time.Time) error { return nil }
 
 // Conn is a session's connection.
 type Conn struct {
-	ws    *websocket.Conn
-	heard atomic.Int64 // Unix nanoseconds of the last sign of life
+	ws     *websocket.Conn
+	decode func(msg []byte, binary bool) (wire.Frame, error)
+	heard  atomic.Int64 // Unix nanoseconds of the last sign of life
 
 	pmu    sync.Mutex
 	probes map[string]chan struct{}
 }
 
-// New takes over a websocket whose network connection is a Guarded.
-func New(ws *websocket.Conn) *Conn {
-	c := &Conn{ws: ws}
+// New takes over a websocket whose network connection is a Guarded. decode is
+// wire.DecodeFrame at the till, wire.DecodeUp at the centre.
+func New(ws *websocket.Conn, decode func(msg []byte, binary bool) (wire.Frame, error)) *Conn {
+	c := &Conn{ws: ws, decode: decode}
 	c.alive()
 	ws.SetReadLimit(wire.MaxMessage)
 	ws.SetPongHandler(func(data string) error {
@@ -163,7 +165,7 @@ func (c *Conn) Read() (wire.Frame, error) {
 		return nil, fmt.Errorf("read from session: %w", err)
 	}
 	c.alive()
-	return wire.DecodeFrame(msg, kind == websocket.BinaryMessage)
+	return c.decode(msg, kind == websocket.BinaryMessage)
 }
 
 // Write sends a frame. Only one goroutine may call it.
