@@ -6,6 +6,7 @@ import (
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/barcode"
 	"github.com/tillside/tillside/drivers/escpos"
+	"github.com/tillside/tillside/drivers/pirit"
 	"github.com/tillside/tillside/drivers/pole"
 	"github.com/tillside/tillside/drivers/shtrih"
 )
@@ -29,6 +30,7 @@ func Registry() *drivers.Registry {
 var list = []drivers.Driver{
 	barcode.Driver,
 	escpos.Driver,
+	pirit.Driver,
 	pole.Driver,
 	shtrih.Driver,
 }
