@@ -68,7 +68,7 @@ type Agent struct {
 // Open acquires everything but the devices and the centre: data folder,
 // stores, rulebook, address. It returns store.ErrInUse when another agent
 // works on the folder.
-func Open(o Options) (a *Agent, err error) {
+func Open(o Options) (*Agent, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,43 +81,46 @@ func Open(o Options) (a *Agent, err error) {
 	if err := o.Settings.Check(); err != nil {
 		return nil, err
 	}
-	a = &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
+	a := &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
 		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
+	if err := a.open(); err != nil {
+		_ = a.closeFiles() // what was opened so far; the first error tells
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Agent) open() (err error) {
 	if a.dir == "" {
-		return nil, errors.New("no data folder")
+		return errors.New("no data folder")
 	}
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return fmt.Errorf("data folder: %w", err)
 	}
 	if a.id, err = LoadIdentity(a.dir); err != nil {
-		return nil, err
+		return err
 	}
-	if a.tls, err = TLS(o.Settings.Centre.CAFile); err != nil {
-		return nil, err
+	if a.tls, err = TLS(a.o.Settings.Centre.CAFile); err != nil {
+		return err
 	}
-	if a.devices, err = buildDevices(o.Registry, o.Settings.Devices, o.Log, o.Now); err != nil {
-		return nil, err
+	if a.devices, err = buildDevices(a.o.Registry, a.o.Settings.Devices, a.log, a.o.Now); err != nil {
+		return err
 	}
-	defer func() {
-		if err != nil {
-			a.closeFiles()
-		}
-	}()
-	if err = a.openStores(); err != nil {
-		return nil, err
+	if err := a.openStores(); err != nil {
+		return err
 	}
-	if err = a.buildTill(); err != nil {
-		return nil, err
+	if err := a.buildTill(); err != nil {
+		return err
 	}
-	if a.listener, err = listen(o.Settings.API.Listen); err != nil {
-		return nil, err
+	if a.listener, err = listen(a.o.Settings.API.Listen); err != nil {
+		return err
 	}
 	a.till.SetAddress(a.listener.Addr())
 	err = writeFile(filepath.Join(a.dir, AddressFile), []byte(a.listener.Addr().String()+"\n"))
 	if err != nil {
-		return nil, fmt.Errorf("write address: %w", err)
+		return fmt.Errorf("write address: %w", err)
 	}
-	return a, nil
+	return nil
 }
 
 // listen listens on loopback; "localhost" means its IPv4 address, so that the

@@ -61,7 +61,14 @@ The agent must not run meanwhile (a running one checks what it sends).`,
 	}
 	checkFile := &cobra.Command{
 		Use: "check-file PATH", Short: "Examine a store file", Hidden: true, Args: exactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return boltfile.Check(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			// Only damage is told: a file that is in use or cannot be read
+			// for another reason is not to be set aside.
+			if err := boltfile.Check(args[0]); errors.Is(err, boltfile.ErrDamaged) {
+				return err
+			}
+			return nil
+		},
 	}
 	cmd.AddCommand(verify, list, checkFile)
 	return cmd
