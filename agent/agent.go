@@ -158,9 +158,23 @@ func (a *Agent) openStores() error {
 		id = a.id.Outbox()
 		a.rules.store, a.rules.keys = a.id.Store, a.id.RulebookKeys
 	}
-	a.journal, err = store.OpenJournal(a.dir, store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now})
-	if err != nil {
+	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now}
+	if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
 		return err
+	}
+	if a.journal.Aside != "" && a.id != nil {
+		// Sequence numbers are never used twice: the new journal is another
+		// incarnation, which the centre takes after the till is enrolled anew.
+		aside := a.journal.Aside
+		a.id.Epoch++
+		if err := errors.Join(a.id.save(a.dir), a.journal.Close()); err != nil {
+			return fmt.Errorf("begin a new epoch: %w", err)
+		}
+		o.Identity, o.Check = a.id.Outbox(), nil
+		if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
+			return err
+		}
+		a.journal.Aside = aside
 	}
 	if a.cache, err = store.OpenCache(a.dir, check); err != nil {
 		return err

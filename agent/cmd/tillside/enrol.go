@@ -10,11 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tillside/tillside/agent"
+	"github.com/tillside/tillside/agent/store"
 )
 
 func (p *program) enrolCmd() *cobra.Command {
 	var server, code string
-	var replace bool
+	var replace, abandon bool
 	cmd := &cobra.Command{
 		Use:   "enrol --server URL --code CODE",
 		Short: "Make this machine a till of the centre",
@@ -36,6 +37,11 @@ identity.json in the data folder and have the till revoked at the centre.`,
 			}
 			if err := os.MkdirAll(s.Data, 0o700); err != nil {
 				return fmt.Errorf("data folder: %w", err)
+			}
+			if replace && !abandon {
+				if err := p.nothingUnsent(s.Data); err != nil {
+					return err
+				}
 			}
 			tls, err := agent.TLS(s.Centre.CAFile)
 			if err != nil {
@@ -59,5 +65,31 @@ identity.json in the data folder and have the till revoked at the centre.`,
 	cmd.Flags().StringVar(&server, "server", "", "address of the centre")
 	cmd.Flags().StringVar(&code, "code", "", "one-time code")
 	cmd.Flags().BoolVar(&replace, "replace", false, "enrol anew although there is an identity")
+	cmd.Flags().BoolVar(&abandon, "abandon", false, "with --replace: even if records have not reached the centre")
 	return cmd
+}
+
+// nothingUnsent refuses to change the identity while records of the old one
+// wait: they would wait for ever.
+func (p *program) nothingUnsent(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, store.JournalFile)); err != nil {
+		return nil // never ran
+	}
+	j, err := p.journal()
+	var e *exit
+	if errors.As(err, &e) && e.code == exitNotEnroled {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	st, err := j.Box().Stats()
+	if err != nil {
+		return err
+	}
+	if st.Queued > 0 {
+		return fmt.Errorf("%d records have not reached the centre; let the agent run with a link first, or give --abandon", st.Queued)
+	}
+	return nil
 }
