@@ -33,6 +33,7 @@ var makers = map[string]func() [256]rune{
 	"cp850":      table(charmap.CodePage850),
 	"cp852":      table(charmap.CodePage852),
 	"cp855":      table(charmap.CodePage855),
+	"cp862":      table(charmap.CodePage862),
 	"cp858":      table(charmap.CodePage858),
 	"cp860":      table(charmap.CodePage860),
 	"cp863":      table(charmap.CodePage863),
@@ -44,7 +45,10 @@ var makers = map[string]func() [256]rune{
 	"cp1252":     table(charmap.Windows1252),
 	"cp1253":     table(charmap.Windows1253),
 	"cp1254":     table(charmap.Windows1254),
+	"cp1255":     table(charmap.Windows1255),
+	"cp1256":     table(charmap.Windows1256),
 	"cp1257":     table(charmap.Windows1257),
+	"cp1258":     table(charmap.Windows1258),
 	"iso8859-2":  table(charmap.ISO8859_2),
 	"iso8859-5":  table(charmap.ISO8859_5),
 	"iso8859-15": table(charmap.ISO8859_15),
@@ -61,6 +65,9 @@ var (
 func Names() []string {
 	var out []string
 	for n := range makers {
+		out = append(out, n)
+	}
+	for n := range tables {
 		out = append(out, n)
 	}
 	slices.Sort(out)
@@ -80,6 +87,9 @@ func Lookup(name string) (*Page, error) {
 		return p, nil
 	}
 	make, ok := makers[n]
+	if _, own := tables[n]; own {
+		make, ok = func() [256]rune { return fromTable(n) }, true
+	}
 	if !ok {
 		return nil, fmt.Errorf("code page %q is not known; there are %s", name, strings.Join(Names(), ", "))
 	}

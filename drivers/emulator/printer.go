@@ -24,8 +24,9 @@ type PrinterSettings struct {
 }
 
 // EpsonPages are Epson's code page numbers.
-var EpsonPages = map[byte]string{0: "cp437", 2: "cp850", 3: "cp860", 4: "cp863", 5: "cp865", 16: "cp1252", 17: "cp866", 18: "cp852", 19: "cp858",
-	34: "cp855", 39: "iso8859-2", 40: "iso8859-15", 44: "cp1125", 45: "cp1250", 46: "cp1251", 47: "cp1253", 48: "cp1254", 51: "cp1257"}
+var EpsonPages = map[byte]string{0: "cp437", 1: "katakana", 2: "cp850", 3: "cp860", 4: "cp863", 5: "cp865", 16: "cp1252", 17: "cp866", 18: "cp852", 19: "cp858",
+	12: "cp853", 13: "cp857", 14: "cp737", 32: "cp720", 33: "cp775", 34: "cp855", 35: "cp861", 36: "cp862", 38: "cp869", 39: "iso8859-2", 40: "iso8859-15", 44: "cp1125", 45: "cp1250", 46: "cp1251", 47: "cp1253", 48: "cp1254", 49: "cp1255",
+	50: "cp1256", 51: "cp1257", 52: "cp1258"}
 
 // Condition is how an emulated printer is. The zero value is a healthy one.
 type Condition struct {
