@@ -181,8 +181,9 @@ func (p Period) start(d Date) Date {
 		return DateOf(time.Date(y, (m-1)/3*3+1, 1, 0, 0, 0, 0, time.UTC))
 	case "year":
 		return DateOf(time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC))
-	case "ever":
-		return 0
+	}
+	if p.Span.IsZero() {
+		return 0 // ever
 	}
 	return p.Span.Before(d) + 1
 }

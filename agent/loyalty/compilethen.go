@@ -48,6 +48,14 @@ func (c *compiler) rewards(r *rule) {
 		}
 		c.otherReward(at, d, r)
 	}
+	for _, o := range r.others {
+		if k, ok := o.(couponReward); ok && k.Now {
+			r.issuesNow = true
+			if len(r.discounts)+len(r.points) > 0 {
+				c.bad(r.path+".then", "not_here", "", "a coupon for now cannot come with discounts or points", "give it in a rule of its own")
+			}
+		}
+	}
 	c.describe(r)
 }
 

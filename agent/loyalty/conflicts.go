@@ -309,6 +309,11 @@ func meet(a, b *rule) bool {
 			len(y.Segments) > 0 && len(x.NotSegments) > 0 && subset(y.Segments, x.NotSegments) {
 			return false
 		}
+		for test, arms := range x.Arms {
+			if other := y.Arms[test]; other != nil && disjoint(arms, other) {
+				return false
+			}
+		}
 		if x.Known != nil && y.Known != nil && *x.Known != *y.Known {
 			return false
 		}

@@ -60,8 +60,8 @@ type percentOff struct {
 
 func (p *percentOff) discount(e *eval) {
 	lines := e.linesOf(p.sel)
-	if p.Units > 0 {
-		lines = e.pickUnits(lines, int64(p.Units), true)
+	if units, limited := e.unitsLeft(int64(p.Units)); limited {
+		e.pickUnits(lines, units, true)
 		e.percentOfItems(p.Percent, p.Cap)
 		return
 	}
@@ -228,8 +228,8 @@ func (a *amountOff) discount(e *eval) {
 }
 
 func (e *eval) unitAmountOff(lines []int32, a *amountOff) {
-	if a.Units > 0 {
-		lines = e.pickUnits(lines, int64(a.Units), true)
+	if units, limited := e.unitsLeft(int64(a.Units)); limited {
+		e.pickUnits(lines, units, true)
 		left := a.Cap
 		for k := range e.items {
 			it := &e.items[k]
@@ -274,8 +274,8 @@ func (p *newPrice) discount(e *eval) {
 		return
 	}
 	lines := e.linesOf(p.sel)
-	if p.Units > 0 {
-		e.pickUnits(lines, int64(p.Units), true)
+	if units, limited := e.unitsLeft(int64(p.Units)); limited {
+		e.pickUnits(lines, units, true)
 		for k := range e.items {
 			it := &e.items[k]
 			n, ok := mulDiv(int64(p.Price), it.taken, priceToCent, e.rb.set.mode)

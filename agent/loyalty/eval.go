@@ -224,6 +224,7 @@ func (e *eval) price(in *Input) (*Result, error) {
 	e.applyLaw()
 	e.findRules()
 	e.applyBans()
+	e.issueNow()
 	e.discountPhase()
 	e.redeem()
 	e.accrue()

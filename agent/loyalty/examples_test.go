@@ -295,7 +295,7 @@ func TestExampleJ(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(t, "discount past the cap", r.Totals.Discount, 0)
-	is(t, "why", reason(r, "half"), "limit")
+	is(t, "why", reason(r, "half"), "budget")
 	r, err = rb.Price(loyalty.Input{Receipt: receipt(t, `{"lines": [{"sku": "a", "quantity": "1", "price": "1000"}], "events": ["frenzy"]}`), Now: noon,
 		Budgets: map[string]*loyalty.Quota{"cap": q}})
 	if err != nil {

@@ -11,6 +11,7 @@ type extras struct {
 	law        []lawMark
 	gifts      []giftMade
 	issued     []CouponUse
+	now        []string // codes issued for this very receipt
 	taken      []couponTaken
 	stamps     []stampMade
 	privileges []Grant
@@ -80,7 +81,9 @@ func (x *extras) reset() {
 	clear(x.privileges)
 	clear(x.texts)
 	clear(x.segments)
+	clear(x.now)
 	x.law, x.gifts, x.issued, x.taken, x.stamps = x.law[:0], x.gifts[:0], x.issued[:0], x.taken[:0], x.stamps[:0]
+	x.now = x.now[:0]
 	x.privileges, x.texts, x.segments, x.groups = x.privileges[:0], x.texts[:0], x.segments[:0], x.groups[:0]
 	x.tierTo, x.tierUntil, x.markedTo = "", "", 0
 	x.vars, x.each, x.nth = ruleVars{}, "", 0
@@ -109,7 +112,7 @@ type other interface{ give(e *eval) bool }
 func (e *eval) giveOthers() {
 	for _, k := range e.cands {
 		r, st := &e.rb.rules[k], &e.states[k]
-		if len(r.others) == 0 {
+		if len(r.others) == 0 || r.issuesNow {
 			continue
 		}
 		if len(r.discounts)+len(r.points) > 0 {
@@ -195,8 +198,40 @@ func (c couponReward) give(e *eval) bool {
 			u.To = c.To.String()
 		}
 		e.x.issued = append(e.x.issued, u)
+		if c.Now {
+			e.x.now = append(e.x.now, u.Code)
+		}
 	}
 	return true
+}
+
+// issueNow gives coupons that are good on this receipt already, before any
+// discount is looked at; their codes count as shown.
+func (e *eval) issueNow() {
+	n := len(e.cands)
+	for k := range n {
+		r := &e.rb.rules[e.cands[k]]
+		if !r.issuesNow || !e.holds(r) {
+			continue
+		}
+		e.rule = r
+		gave := false
+		for _, o := range r.others {
+			gave = o.give(e) || gave
+		}
+		if gave {
+			e.states[r.index].given = true
+			e.fire(r)
+			e.x.noteGroup(r.group)
+		}
+	}
+	for _, code := range e.x.now {
+		e.addKey('k', code)
+	}
+	if len(e.cands) > n {
+		slices.Sort(e.cands)
+		e.cands = slices.Compact(e.cands)
+	}
 }
 
 // makeCode derives a coupon's code from the receipt, rule and number, so

@@ -99,15 +99,13 @@ func (e *eval) pick(n int64) {
 	e.items = kept
 }
 
-// pickUnits picks units given as a quantity and returns their lines.
-func (e *eval) pickUnits(lines []int32, quantity int64, dearest bool) []int32 {
+// pickUnits picks units given as a quantity.
+func (e *eval) pickUnits(lines []int32, quantity int64, dearest bool) {
 	e.collect(lines, dearest)
 	e.pick(quantity / oneUnit)
-	e.lineBuf = e.lineBuf[:0]
 	for _, it := range e.items {
-		e.lineBuf = append(e.lineBuf, it.line)
+		e.rstate().units += it.taken
 	}
-	return e.lineBuf
 }
 
 // percentOfItems takes a percent off the picked units.
@@ -185,7 +183,11 @@ func (o *itemOff) discount(e *eval) {
 			n = total
 		}
 	}
+	if left, limited := e.unitsLeft(0); limited {
+		n = min(n, left/oneUnit)
+	}
 	e.pick(n)
+	e.rstate().units += n
 	if o.byLine {
 		for k := range e.items {
 			e.items[k].taken = wholeUnits(e.lines[e.items[k].line].in)
@@ -242,6 +244,9 @@ func (b *buyGet) give(e *eval, buy, get []int32) {
 	}
 	per := int64(b.Get.Quantity) / oneUnit
 	most := units
+	if left, limited := e.unitsLeft(0); limited {
+		most = min(most, left/oneUnit)
+	}
 	if b.Times > 0 {
 		if n, ok := mulDiv(b.Times, per, 1, Down); ok {
 			most = min(most, n)
@@ -267,6 +272,7 @@ func (b *buyGet) give(e *eval, buy, get []int32) {
 		e.pick(lo)
 	}
 	e.rstate().times += (lo + per - 1) / per
+	e.rstate().units += lo
 	e.priceItems(b.percent, b.Amount, b.Price)
 }
 

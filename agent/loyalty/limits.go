@@ -112,6 +112,7 @@ func (e *eval) unitsLeft(quantity int64) (left int64, limited bool) {
 // budget leave, and returns what remains.
 func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 	left := given
+	why := &e.states[r.index].why
 	for k := range r.limits {
 		l := &r.limits[k]
 		if l.Money > 0 {
@@ -124,6 +125,7 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 			continue
 		}
 		if !e.limitAllows(l) {
+			*why = "limit"
 			return 0
 		}
 		if l.Money > 0 {
@@ -133,13 +135,15 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 	if r.budget >= 0 {
 		room, partial := e.budgetRoom(r)
 		if room < left {
-			if !partial {
+			if !partial || room == 0 {
+				*why = "budget"
 				return 0
 			}
 			left = room
 		}
 	}
 	if left <= 0 {
+		*why = "limit"
 		return 0
 	}
 	if left < given {

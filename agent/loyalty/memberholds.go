@@ -126,7 +126,13 @@ type couponCond struct {
 
 func (c *couponCond) holds(e *eval) (bool, string) {
 	why := "coupon"
-	for _, code := range e.r.Coupons {
+	for k := range len(e.r.Coupons) + len(e.x.now) {
+		code := ""
+		if k < len(e.r.Coupons) {
+			code = e.r.Coupons[k]
+		} else {
+			code = e.x.now[k-len(e.r.Coupons)]
+		}
 		switch {
 		case c.codes[code]:
 		case c.c.Prefix != "" && strings.HasPrefix(code, c.c.Prefix):

@@ -297,7 +297,7 @@ func (r *rule) step() string {
 
 // resultCoupons tells what became of every code shown, and what was issued.
 func (e *eval) resultCoupons(r *Result) {
-	for _, code := range e.r.Coupons {
+	for _, code := range append(e.r.Coupons[:len(e.r.Coupons):len(e.r.Coupons)], e.x.now...) {
 		if slices.ContainsFunc(r.Coupons, func(c CouponUse) bool { return c.Code == code }) {
 			continue
 		}
@@ -310,11 +310,19 @@ func (e *eval) resultCoupons(r *Result) {
 			}
 		}
 		if u.State == "refused" {
+			if slices.Contains(e.x.now, code) {
+				continue // told as issued
+			}
 			e.whyRefused(&u)
 		}
 		r.Coupons = append(r.Coupons, u)
 	}
-	r.Coupons = append(r.Coupons, e.x.issued...)
+	for _, u := range e.x.issued {
+		// One that is for now and has been used is not to be kept.
+		if !slices.Contains(e.x.now, u.Code) || !e.x.couponTaken(u.Code) {
+			r.Coupons = append(r.Coupons, u)
+		}
+	}
 }
 
 func (e *eval) held(code string) (CouponHeld, bool) {

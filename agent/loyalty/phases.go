@@ -240,7 +240,6 @@ func (e *eval) discountRule(r *rule) Money {
 	if given == 0 {
 		e.undo(mark)
 		e.x.gifts = e.x.gifts[:gifts]
-		st.why = "limit"
 		return 0
 	}
 	st.discount += given

@@ -172,6 +172,7 @@ type rule struct {
 	prefixes    []string
 	path        string // in the document
 	completion  bool   // fired by a full stamp card only
+	issuesNow   bool   // gives a coupon that is good on the same receipt
 }
 
 const (

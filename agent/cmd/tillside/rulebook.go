@@ -124,7 +124,7 @@ func rulebookCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "check a rulebook: form, meaning, conflicts and test vectors",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report := checkReport{File: args[0], Problems: loyalty.Problems{}, Conflicts: []loyalty.Conflict{}}
 			rb, err := compiledRulebook(cmd, args[0])
@@ -244,7 +244,7 @@ func rulebookEval() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eval --rulebook FILE --receipt FILE [--member FILE]",
 		Short: "price a receipt: the body that the call calculate answers",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, res, err := f.price(cmd)
 			if err != nil {

@@ -14,7 +14,7 @@ func rulebookExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain --rulebook FILE --receipt FILE [--member FILE] [--rule ID]",
 		Short: "say in sentences why a receipt comes out as it does",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.all = true
 			rb, res, err := f.price(cmd)
@@ -72,7 +72,7 @@ func rulebookDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff BEFORE AFTER",
 		Short: "list what changes from one rulebook to another",
-		Args:  cobra.ExactArgs(2),
+		Args:  exactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			before, err := readRulebook(cmd, args[0])
 			if err != nil {
@@ -113,7 +113,7 @@ func rulebookConflicts() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conflicts FILE",
 		Short: "report rules that shadow each other, add up or can never fire",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rb, err := compiledRulebook(cmd, args[0])
 			if err != nil {
@@ -147,7 +147,7 @@ func rulebookSchema() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "print the JSON Schema of rulebooks, or their reference in Markdown",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if markdown {
 				fmt.Fprint(cmd.OutOrStdout(), loyalty.Reference())
@@ -179,7 +179,7 @@ func rulebookReturn() *cobra.Command {
 		Short: "price a receipt, then say what returning some of it gives and takes back",
 		Long: `Price a receipt and replay it for goods that come back. The file of --return
 holds {"lines": [{"id": "1", "quantity": "2"}]}; without it all of it comes back.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rb, res, err := f.price(cmd)
 			if err != nil {
