@@ -205,7 +205,7 @@ func (d *Printer) Status(ctx context.Context) (drivers.Status, error) {
 		return drivers.Status{}, err
 	}
 	var st drivers.Status
-	err = d.sess.Do(ctx, "read status", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "read status", func(ctx context.Context, p *line.Port) error {
 		if st, err = d.readStatus(ctx, p); err != nil {
 			return err
 		}
@@ -245,7 +245,7 @@ func (d *Printer) Identity(ctx context.Context) (drivers.Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	err = d.sess.Do(ctx, "read identity", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "read identity", func(ctx context.Context, p *line.Port) error {
 		data := []byte("1")
 		if d.form == PM {
 			data = Tabbed("1")

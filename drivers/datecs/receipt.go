@@ -33,7 +33,7 @@ func (d *Printer) begin(ctx context.Context) (leave func(), err error) {
 
 // ready refuses to begin a document that plainly cannot be printed.
 func (d *Printer) ready(ctx context.Context, op string) error {
-	return d.sess.Do(ctx, op, func(ctx context.Context, p *line.Port) error {
+	return d.turn.Ask(ctx, op, func(ctx context.Context, p *line.Port) error {
 		st, err := d.readStatus(ctx, p)
 		if err != nil {
 			return err
@@ -225,7 +225,7 @@ func (d *Printer) Subtotal(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	var rs receiptState
-	err = d.sess.Do(ctx, "subtotal", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "subtotal", func(ctx context.Context, p *line.Port) error {
 		if err := d.settleLost(ctx, p); err != nil {
 			return err
 		}
@@ -421,7 +421,7 @@ func (d *Printer) LastDocument(ctx context.Context) (drivers.Document, error) {
 	}
 	var rs receiptState
 	var known, open bool
-	err = d.sess.Do(ctx, "ask for the last document", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "ask for the last document", func(ctx context.Context, p *line.Port) error {
 		if err := d.settleLost(ctx, p); err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ func (d *Printer) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome
 		return drivers.OutcomeNotPrinted, err
 	}
 	open := d.command(op, cmdSlipOpen, nil)
+	open.decide = func(receiptState) (bool, bool) { return d.bits.NonFiscalOpen(), true }
 	if err := d.run(ctx, open); err != nil {
 		// No text was sent yet, whatever became of the heading.
 		d.slipOpen = open.dead || open.inDoubt()
@@ -74,6 +75,7 @@ func partly(n int, err error) error {
 // endSlip closes the slip. That it is not open any more is as good.
 func (d *Printer) endSlip(ctx context.Context) error {
 	c := d.command("end slip", cmdSlipClose, nil)
+	c.decide = func(receiptState) (bool, bool) { return !d.bits.NonFiscalOpen(), true }
 	err := d.run(ctx, c)
 	switch {
 	case err == nil, c.dead:

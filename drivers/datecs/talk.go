@@ -192,7 +192,46 @@ func (d *Printer) run(ctx context.Context, c *command) error {
 		}
 		return e
 	}
+	if code, bad := c.answer.bits().faulty(); bad && d.form == ISL && !c.text() {
+		return d.stopped(ctx, c, code)
+	}
 	return nil
+}
+
+// text tells whether the command only prints a text, which leaves no trace.
+func (c *command) text() bool {
+	switch c.code {
+	case cmdText, cmdSlipText, cmdBarcode:
+		return true
+	}
+	return false
+}
+
+// stopped finds out whether an ISL device that answers "no paper" carried the
+// command out: its bits do not say it. The receipt's state does; what that
+// cannot tell is taken as refused.
+func (d *Printer) stopped(ctx context.Context, c *command, code drivers.Code) error {
+	refused := &drivers.Error{Device: d.String(), Op: c.op, Code: code, Err: &Refusal{Command: c.code, Status: c.answer.bits()}}
+	if c.decide == nil || !d.counts {
+		return refused
+	}
+	var done, known bool
+	err := d.turn.Ask(ctx, c.op, func(ctx context.Context, p *line.Port) error {
+		rs, ok, err := d.receiptState(ctx, p)
+		if err == nil && ok {
+			done, known = c.decide(rs)
+		}
+		return err
+	})
+	switch {
+	case err != nil || !known:
+		refused.Err = errors.Join(refused.Err, err)
+		c.dead = true
+		return &drivers.Error{Device: d.String(), Op: c.op, Code: drivers.Uncertain, Err: refused}
+	case done:
+		return nil
+	}
+	return refused
 }
 
 // carry sends a command, or finds out about one that was sent.
@@ -203,6 +242,9 @@ func (d *Printer) carry(ctx context.Context, p *line.Port, c *command) error {
 		}
 	}
 	for range 3 {
+		if c.done || c.dead { // found out when the line came back
+			return nil
+		}
 		if !c.sent {
 			c.seq, c.sent, c.stale, d.lost = d.nextSeq(), true, false, c
 			if _, err := d.form.Encode(Frame{Seq: c.seq, Command: c.code, Data: c.data}); err != nil {
@@ -213,9 +255,9 @@ func (d *Printer) carry(ctx context.Context, p *line.Port, c *command) error {
 		if err := d.settle(ctx, p, c); err != nil {
 			return err
 		}
-		if c.done || c.dead {
-			return nil
-		}
+	}
+	if c.done || c.dead {
+		return nil
 	}
 	return errSilent
 }

@@ -196,7 +196,7 @@ func (d *Printer) Status(ctx context.Context) (drivers.Status, error) {
 		return drivers.Status{}, err
 	}
 	var st drivers.Status
-	err = d.sess.Do(ctx, "read status", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "read status", func(ctx context.Context, p *line.Port) error {
 		if st, err = d.quickStatus(ctx, p); err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (d *Printer) Identity(ctx context.Context) (drivers.Identity, error) {
 			}
 		}},
 	} {
-		err = d.sess.Do(ctx, "read identity", func(ctx context.Context, p *line.Port) error {
+		err = d.turn.Ask(ctx, "read identity", func(ctx context.Context, p *line.Port) error {
 			m, err := d.ask(ctx, p, q.cmd)
 			if err == nil && !m.Refused {
 				q.read(m)

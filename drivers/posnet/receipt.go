@@ -88,7 +88,7 @@ func (d *Printer) decideOpen(want bool) func(context.Context, *line.Port) (bool,
 // a command sent to a printer without paper waits in it, and is carried out when
 // nobody expects it any more.
 func (d *Printer) ready(ctx context.Context, op string) error {
-	return d.sess.Do(ctx, op, func(ctx context.Context, p *line.Port) error {
+	return d.turn.Ask(ctx, op, func(ctx context.Context, p *line.Port) error {
 		st, err := d.quickStatus(ctx, p)
 		if err != nil {
 			return err
@@ -240,7 +240,7 @@ func (d *Printer) Subtotal(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	var total int64
-	err = d.sess.Do(ctx, "subtotal", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "subtotal", func(ctx context.Context, p *line.Port) error {
 		var open bool
 		if open, total, err = d.sums(ctx, p); err == nil && !open {
 			return &drivers.Error{Code: drivers.ReceiptClosed}
@@ -327,7 +327,7 @@ func (d *Printer) CloseReceipt(ctx context.Context) (drivers.ClosedReceipt, erro
 	r := d.receipt
 	if r == nil { // opened by another run of the program: the printer knows the sums
 		r = &receipt{total: -1}
-		err := d.sess.Do(ctx, op, func(ctx context.Context, p *line.Port) error {
+		err := d.turn.Ask(ctx, op, func(ctx context.Context, p *line.Port) error {
 			_, total, err := d.sums(ctx, p)
 			r.total = total
 			return err
@@ -476,7 +476,7 @@ func (d *Printer) LastDocument(ctx context.Context) (drivers.Document, error) {
 	}
 	var open bool
 	var total int64
-	err = d.sess.Do(ctx, "ask for the last document", func(ctx context.Context, p *line.Port) error {
+	err = d.turn.Ask(ctx, "ask for the last document", func(ctx context.Context, p *line.Port) error {
 		if d.lost != nil {
 			if err := d.settle(ctx, p, d.lost); err != nil {
 				return err

@@ -32,7 +32,7 @@ func build(t *testing.T, port string, env drivers.Env, opts drivers.Options) *po
 
 func bench(d *posnet.Printer, e *emulated.Printer) drivertest.FiscalBench {
 	return drivertest.FiscalBench{
-		Device: d, Roll: e.Roll, Closed: e.Closed, Heal: e.Heal, Unplug: e.Unplug, Letters: "Żurek łąka",
+		Device: d, Roll: e.Roll, Closed: e.Closed, Heal: e.Heal, Mend: e.Mend, Unplug: e.Unplug, Letters: "Żurek łąka",
 		Fail: func(f drivertest.Fault, after int) bool {
 			// The protocol has no word for a day that lasts too long until a receipt is refused.
 			return f != drivertest.ShiftOld && e.Fail(fiscal.Fault(f), after)

@@ -85,6 +85,28 @@ func Up(c drivers.Code) bool {
 // fn again, which then has to find out. What is still in doubt when the context
 // or the time for it ends comes back as Uncertain.
 func (t *Turn) Run(ctx context.Context, op string, doubt func() bool, fn func(ctx context.Context, p *line.Port) error) error {
+	err, given := t.pursue(ctx, op, doubt, fn)
+	if given {
+		return t.uncertain(op, err)
+	}
+	return err
+}
+
+// Ask gives a question to the session and asks again when the line went away in
+// the middle and came back. While the line is away from the start it fails at
+// once.
+func (t *Turn) Ask(ctx context.Context, op string, fn func(ctx context.Context, p *line.Port) error) error {
+	broken := false
+	err, _ := t.pursue(ctx, op, func() bool { return broken }, func(ctx context.Context, p *line.Port) error {
+		err := fn(ctx, p)
+		broken = err != nil && p.Err() != nil
+		return err
+	})
+	return err
+}
+
+// pursue calls fn until it ends without doubt. given tells that it gave up.
+func (t *Turn) pursue(ctx context.Context, op string, doubt func() bool, fn func(ctx context.Context, p *line.Port) error) (err error, given bool) { //nolint:revive // given belongs to err
 	limit := t.Recover
 	if limit <= 0 {
 		limit = 20 * time.Second
@@ -94,7 +116,7 @@ func (t *Turn) Run(ctx context.Context, op string, doubt func() bool, fn func(ct
 	for {
 		err := t.sess.Do(ctx, op, fn)
 		if err == nil || !doubt() {
-			return err
+			return err, false
 		}
 		if first == nil {
 			first = err
@@ -103,7 +125,7 @@ func (t *Turn) Run(ctx context.Context, op string, doubt func() bool, fn func(ct
 			end = timer.C
 		}
 		if !t.await(ctx, end) {
-			return t.uncertain(op, first)
+			return first, true
 		}
 	}
 }
