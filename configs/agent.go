@@ -65,6 +65,9 @@ type Centre struct {
 
 // Slip is what the loyalty slip looks like on the agent's own printer.
 type Slip struct {
+	// Content is what the slip holds: loyalty (the block of the rulebook), or
+	// receipt (goods and sums too; no fiscal receipt, for training and trials).
+	Content string `toml:"content"`
 	// Header lines printed above the loyalty block, centred.
 	Header []string `toml:"header"`
 	// Patience is how long a slip waits for a printer that is not ready; then
@@ -134,7 +137,7 @@ func DefaultAgent() Agent {
 		Language: "en",
 		API:      API{Listen: "127.0.0.1:8750", Practice: "off", MaxBody: 2 << 20},
 		Centre:   Centre{Budget: Duration(800 * time.Millisecond)},
-		Slip:     Slip{Patience: Duration(30 * time.Second)},
+		Slip:     Slip{Content: "loyalty", Patience: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text", MaxMB: 10, Keep: 5},
 		Health: Health{
 			LinkDown: Duration(5 * time.Minute), QueueAge: Duration(15 * time.Minute),
@@ -205,6 +208,7 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	if a.Centre.CAFile != "" && !absolute(a.Centre.CAFile) {
 		bad("centre.ca_file", show(a.Centre.CAFile), "want an absolute path")
 	}
+	oneOf(bad, "slip.content", a.Slip.Content, []string{"loyalty", "receipt"})
 	if len(a.Slip.Header) > 8 {
 		bad("slip.header", fmt.Sprintf("%d lines", len(a.Slip.Header)), "at most 8 lines")
 	}

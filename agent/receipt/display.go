@@ -66,11 +66,7 @@ func Amount(lang string, m loyalty.Money) string {
 	s := Number(lang, m.String())
 	whole, frac, _ := strings.Cut(m.String(), ".")
 	if strings.TrimRight(frac, "0") == "" { // Number dropped ".00"
-		comma := "."
-		if lang == "ru" || lang == "pl" {
-			comma = ","
-		}
-		s = Number(lang, whole) + comma + "00"
+		s = Number(lang, whole) + comma(lang) + "00"
 	}
 	return s
 }

@@ -111,13 +111,16 @@ func Number(lang, s string) string {
 var texts = map[string]map[string]string{
 	"en": {"hello": "Welcome", "hello_name": "Hello, %s!", "balance": "Balance", "earned": "Earned", "spent": "Spent",
 		"to_be_credited": "to be credited", "copy": "COPY", "thanks": "Thank you!", "next": "Next customer, please",
-		"total": "To pay", "unknown_card": "Card accepted", "receipt": "Receipt", "gross": "Goods", "discount": "Discount", "paid_points": "Paid with points"},
+		"total": "To pay", "unknown_card": "Card accepted", "receipt": "Receipt", "gross": "Goods", "discount": "Discount", "paid_points": "Paid with points",
+		"tender_cash": "Cash", "tender_card": "Bank card", "tender_gift_card": "Gift card"},
 	"ru": {"hello": "Добро пожаловать", "hello_name": "Здравствуйте, %s!", "balance": "Баланс", "earned": "Начислено", "spent": "Списано",
 		"to_be_credited": "будет начислено", "copy": "КОПИЯ", "thanks": "Спасибо!", "next": "Следующий, пожалуйста",
-		"total": "К оплате", "unknown_card": "Карта принята", "receipt": "Чек", "gross": "Товары", "discount": "Скидка", "paid_points": "Оплачено баллами"},
+		"total": "К оплате", "unknown_card": "Карта принята", "receipt": "Чек", "gross": "Товары", "discount": "Скидка", "paid_points": "Оплачено баллами",
+		"tender_cash": "Наличные", "tender_card": "Банковская карта", "tender_gift_card": "Подарочная карта"},
 	"pl": {"hello": "Witamy", "hello_name": "Witaj, %s!", "balance": "Saldo", "earned": "Naliczono", "spent": "Wykorzystano",
 		"to_be_credited": "do naliczenia", "copy": "KOPIA", "thanks": "Dziękujemy!", "next": "Zapraszamy",
-		"total": "Do zapłaty", "unknown_card": "Karta przyjęta", "receipt": "Paragon", "gross": "Towary", "discount": "Rabat", "paid_points": "Zapłacono punktami"},
+		"total": "Do zapłaty", "unknown_card": "Karta przyjęta", "receipt": "Paragon", "gross": "Towary", "discount": "Rabat", "paid_points": "Zapłacono punktami",
+		"tender_cash": "Gotówka", "tender_card": "Karta płatnicza", "tender_gift_card": "Karta podarunkowa"},
 }
 
 // word gives a text of a language, English where it is missing.

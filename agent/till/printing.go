@@ -164,7 +164,15 @@ func (t *Till) slip(r *store.Receipt, columns int, copyMark string) (drivers.Sli
 			s.Blocks = append(s.Blocks, drivers.Text{Text: l, Align: drivers.Centre})
 		}
 	}
-	s.Blocks = append(s.Blocks, Blocks(receipt.Layout(result.Print, columns))...)
+	lines := result.Print
+	if t.c.WholeSlip {
+		var basket loyalty.Receipt
+		if err := json.Unmarshal(r.Basket, &basket); err != nil {
+			return drivers.Slip{}, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
+		}
+		lines = receipt.Paragraphs(t.c.Language, &basket, &result)
+	}
+	s.Blocks = append(s.Blocks, Blocks(receipt.Layout(lines, columns))...)
 	s.Blocks = append(s.Blocks, drivers.Feed{Lines: 1}, drivers.Cut{})
 	return s, nil
 }

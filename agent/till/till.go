@@ -108,6 +108,7 @@ type Config struct {
 	LookupKey   []byte // nil: not enrolled
 	TokenKey    []byte // 16 or 32 bytes
 	Header      []string
+	WholeSlip   bool // goods and sums on the slip, too
 	Practice    bool
 	MaxBody     int
 	Origins     []string
