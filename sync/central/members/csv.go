@@ -133,18 +133,18 @@ func readCSV(in io.Reader) ([]row, error) {
 		if err == io.EOF {
 			break
 		}
-		line, _ := r.FieldPos(0)
 		if err != nil {
 			var pe *csv.ParseError
-			if errors.As(err, &pe) {
-				line, err = pe.Line, pe.Err
+			if !errors.As(err, &pe) {
+				return nil, fmt.Errorf("read the file: %w", err)
 			}
-			add(line, err)
+			add(pe.Line, pe.Err)
 			if len(problems) >= mostProblems {
 				break
 			}
 			continue
 		}
+		line, _ := r.FieldPos(0)
 		if len(fields) != len(head) {
 			add(line, fmt.Errorf("%d fields, the header has %d", len(fields), len(head)))
 			continue
