@@ -1,6 +1,9 @@
 package retail
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestReceipts(t *testing.T) {
 	all, err := Receipts()
@@ -45,5 +48,25 @@ func TestCardHasRightCheckDigit(t *testing.T) {
 	// 200000012500 has the check digit 8 (EAN-13, odd places once, even thrice).
 	if got := Card("12500"); got != "2000000125008" {
 		t.Errorf("Card = %s", got)
+	}
+}
+
+func TestRecentKeepsWeekdayAndHour(t *testing.T) {
+	then, err := Receipts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2031, 5, 6, 12, 0, 0, 0, time.UTC)
+	moved, err := Recent(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range moved {
+		if r.Time.Weekday() != then[i].Time.Weekday() || r.Time.Hour() != then[i].Time.Hour() || r.Time.After(now) {
+			t.Fatalf("receipt %s moved from %v to %v", r.ID, then[i].Time, r.Time)
+		}
+	}
+	if last := moved[len(moved)-1].Time; now.Sub(last) >= 7*24*time.Hour {
+		t.Errorf("the last receipt is of %v, more than a week before %v", last, now)
 	}
 }

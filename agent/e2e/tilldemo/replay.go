@@ -18,14 +18,17 @@ import (
 // tally is what one cash program wrote down of what its agent told it. It is
 // compared with the centre's ledger in the end, so it trusts only answers.
 type tally struct {
-	sales, returns, voided   int
-	refusedGoods             int // write-offs and returns without a sale: refused in plain words
-	scans, rescans           int
-	offline                  int // receipts captured while the link was down
-	spendAsked, spendRefused int
-	earned, spent            loyalty.Points
-	reversed, givenBack      loyalty.Points
-	captured                 map[string]bool // receipt ids, sales and returns
+	sales, returns, voided int
+	refusedGoods           int // returns without a sale: refused in plain words
+	writeOffs              int // stock corrections: priced at nothing, never captured
+	scans, rescans         int
+	offline                int // receipts captured while the link was down
+	spendAsked             int
+	spendOffline           int // wishes to spend that no link could grant
+	spendNothing           int // wishes of members who had nothing to spend yet
+	earned, spent          loyalty.Points
+	reversed, givenBack    loyalty.Points
+	captured               map[string]bool // receipt ids, sales and returns
 }
 
 // counter replays the receipts of one till.
@@ -57,13 +60,6 @@ type receiptBody struct {
 // work replays receipts in order. It ends early only on what no shop would
 // accept: an answer that makes no sense, or an agent that stays away.
 func (c *counter) work(ctx context.Context, receipts []retail.Receipt, cut func(i int) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var events sync.WaitGroup
-	events.Go(func() { c.till.Cash.Events(ctx, c.hear) })
-	defer events.Wait()
-	defer cancel()
-
 	for i, r := range receipts {
 		if cut(i) {
 			c.till.Link.Cut()
@@ -77,6 +73,17 @@ func (c *counter) work(ctx context.Context, receipts []retail.Receipt, cut func(
 	}
 	c.till.Link.Heal()
 	return nil
+}
+
+// listen follows the agent's events until the returned function is called.
+func (c *counter) listen(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var events sync.WaitGroup
+	events.Go(func() { c.till.Cash.Events(ctx, c.hear) })
+	return func() {
+		cancel()
+		events.Wait()
+	}
 }
 
 // hear takes the events of the agent: a member known by a scanned card.
@@ -112,8 +119,23 @@ func (c *counter) one(ctx context.Context, i int, r retail.Receipt) error {
 	case retail.Return:
 		return c.takeBack(ctx, r)
 	default:
-		return c.mustRefuse(c.till.Cash.Call(ctx, "POST", "/v1/receipts/"+r.ID+"/calculate", "", body, nil))
+		return c.writeOff(ctx, r, body)
 	}
+}
+
+// writeOff tries to ring up a stock correction. It is no sale: the agent may
+// refuse it in plain words, or price it, but then it gives nothing.
+func (c *counter) writeOff(ctx context.Context, r retail.Receipt, body receiptBody) error {
+	var seen loyalty.Result
+	err := c.till.Cash.Call(ctx, "POST", "/v1/receipts/"+r.ID+"/calculate", "", body, &seen)
+	if err != nil {
+		return c.mustRefuse(err)
+	}
+	if seen.Totals.Net != 0 || seen.Totals.Discount != 0 || len(seen.Earned) > 0 {
+		return fmt.Errorf("a write-off at price zero came to %+v and earned %+v", seen.Totals, seen.Earned)
+	}
+	c.tally.writeOffs++
+	return nil
 }
 
 // scan shows a card and waits for the agent to know it. A cashier who hears no
@@ -161,7 +183,7 @@ func (c *counter) sell(ctx context.Context, i int, r retail.Receipt, body receip
 	err := c.till.Cash.Call(ctx, "POST", path+"/authorise", "authorise-"+r.ID, body, &held)
 	var refused *cash.Error
 	if body.Spend != "" && errors.As(err, &refused) {
-		c.tally.spendRefused++
+		c.tally.spendOffline++
 		body.Spend = ""
 		err = c.till.Cash.Call(ctx, "POST", path+"/authorise", "authorise-again-"+r.ID, body, &held)
 	}
@@ -177,7 +199,7 @@ func (c *counter) sell(ctx context.Context, i int, r retail.Receipt, body receip
 	}
 	c.wroteDown(r, body, done)
 	if i%40 == 39 {
-		return c.void(ctx, r, done)
+		return c.void(ctx, r)
 	}
 	return nil
 }
@@ -196,8 +218,12 @@ func (c *counter) wroteDown(r retail.Receipt, body receiptBody, done cash.Answer
 	}
 	if done.Result.Spend != nil {
 		c.tally.spent += done.Result.Spend.Points
-		if body.Spend != "" && done.Result.Spend.Points == 0 {
-			c.tally.spendRefused++
+	}
+	if body.Spend != "" && (done.Result.Spend == nil || done.Result.Spend.Points == 0) {
+		if done.Mode == "offline" {
+			c.tally.spendOffline++
+		} else {
+			c.tally.spendNothing++
 		}
 	}
 	for _, l := range r.Lines {
@@ -208,25 +234,55 @@ func (c *counter) wroteDown(r retail.Receipt, body receiptBody, done cash.Answer
 
 // void takes a captured receipt back whole, as a cashier does who rang up the
 // wrong customer.
-func (c *counter) void(ctx context.Context, r retail.Receipt, done cash.Answer) error {
-	if err := c.till.Cash.Call(ctx, "POST", "/v1/receipts/"+r.ID+"/void", "void-"+r.ID, struct{}{}, nil); err != nil {
+func (c *counter) void(ctx context.Context, r retail.Receipt) error {
+	var done struct {
+		Result *loyalty.ReturnResult `json:"result"`
+	}
+	if err := c.till.Cash.Call(ctx, "POST", "/v1/receipts/"+r.ID+"/void", "void-"+r.ID, struct{}{}, &done); err != nil {
 		return fmt.Errorf("void: %w", err)
 	}
 	c.tally.voided++
 	if r.Member == "" {
 		return nil
 	}
-	for _, e := range done.Result.Earned {
-		c.tally.reversed += e.Points
+	if done.Result == nil {
+		return errors.New("the void of a member's receipt says nothing of points")
 	}
-	if done.Result.Spend != nil {
-		c.tally.givenBack += done.Result.Spend.Points
-	}
+	c.tookBack(*done.Result)
 	for _, l := range r.Lines {
 		key := r.Member + " " + l.SKU
 		c.bought[key] = nil
 	}
 	return nil
+}
+
+// lastSale rings up three things for the member of this till who has been here
+// most, so that there is a slip to look at that says everything.
+func (c *counter) lastSale(ctx context.Context, receipts []retail.Receipt) error {
+	times := map[string]int{}
+	best := ""
+	for _, r := range receipts {
+		if r.Member != "" && r.Kind == retail.Sale {
+			times[r.Member]++
+			if n := times[r.Member]; n > times[best] || n == times[best] && r.Member < best {
+				best = r.Member
+			}
+		}
+	}
+	if best == "" {
+		return nil
+	}
+	var three []loyalty.Line
+	for _, r := range receipts {
+		for _, l := range r.Lines {
+			if r.Kind == retail.Sale && l.Price > 0 && l.Name != "" && len(three) < 3 {
+				l.ID = fmt.Sprint(len(three) + 1)
+				three = append(three, l)
+			}
+		}
+	}
+	const wishesToSpend = 3 // see sell
+	return c.one(ctx, wishesToSpend, retail.Receipt{ID: "last-" + c.till.Name, Kind: retail.Sale, Member: best, Time: time.Now(), Lines: three})
 }
 
 func (c *counter) mustRefuse(err error) error {

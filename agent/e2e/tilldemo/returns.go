@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/tillside/tillside/agent/e2e/cash"
 	"github.com/tillside/tillside/agent/e2e/retail"
 	"github.com/tillside/tillside/agent/loyalty"
 )
@@ -43,23 +42,30 @@ func (c *counter) takeBack(ctx context.Context, r retail.Receipt) error {
 	}
 	for n, original := range order {
 		body := map[string]any{"original": original, "lines": merge(lines[original]), "fiscal_number": r.ID, "shift": r.Time.Format("2006-01-02")}
-		var done cash.Answer
+		var done struct {
+			Result loyalty.ReturnResult `json:"result"`
+		}
 		if err := c.till.Cash.Call(ctx, "POST", "/v1/returns/capture", fmt.Sprintf("return-%s-%d", r.ID, n), body, &done); err != nil {
 			return fmt.Errorf("return of %s: %w", original, err)
 		}
 		c.tally.returns++
-		for _, e := range done.Result.Earned {
-			c.tally.reversed += max(e.Points, -e.Points)
-		}
-		if s := done.Result.Spend; s != nil {
-			c.tally.givenBack += max(s.Points, -s.Points)
-		}
+		c.tookBack(done.Result)
 	}
 	if unknown == 0 {
 		return nil
 	}
 	body := map[string]any{"original": "before-the-data", "lines": []backLine{{ID: "1", Quantity: 1000}}}
 	return c.mustRefuse(c.till.Cash.Call(ctx, "POST", "/v1/returns/calculate", "", body, nil))
+}
+
+// tookBack writes down the points of a return or a void.
+func (c *counter) tookBack(r loyalty.ReturnResult) {
+	for _, e := range r.PointsTaken {
+		c.tally.reversed += e.Points
+	}
+	for _, w := range r.PointsBack {
+		c.tally.givenBack += w.Points
+	}
 }
 
 // oldest gives the first sale of the goods that still has some to return.

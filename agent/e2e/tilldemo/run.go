@@ -25,7 +25,7 @@ const (
 )
 
 func replay(ctx context.Context, out io.Writer, w *world.World, slips string, atMost int) error {
-	all, err := retail.Receipts()
+	all, err := retail.Recent(time.Now().UTC())
 	if err != nil {
 		return err
 	}
@@ -46,6 +46,7 @@ func replay(ctx context.Context, out io.Writer, w *world.World, slips string, at
 	for n, t := range w.Tills {
 		c := newCounter(t, &progress)
 		counters[n] = c
+		defer c.listen(ctx)()
 		tills.Go(func() {
 			failed[n] = c.work(ctx, queue[n], func(i int) bool { return (i/cutRun+n)%3 == 2 })
 		})
@@ -67,6 +68,14 @@ func replay(ctx context.Context, out io.Writer, w *world.World, slips string, at
 		return err
 	}
 	fmt.Fprintf(out, "\rreplayed %d receipts in %.0f s; waiting for the queues to drain …\n", len(all), time.Since(started).Seconds())
+	if err := drained(ctx, w); err != nil {
+		return err
+	}
+	for n, c := range counters {
+		if err := c.lastSale(ctx, queue[n]); err != nil {
+			return fmt.Errorf("last sale at till %s: %w", c.till.Name, err)
+		}
+	}
 	if err := drained(ctx, w); err != nil {
 		return err
 	}
