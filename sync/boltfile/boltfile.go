@@ -71,12 +71,19 @@ func (o Options) bolt() *bbolt.Options {
 // Open opens the file at path, making it first when there is none. File
 // rights are 0600, folder rights are the caller's business.
 func Open(path string, o Options) (*bbolt.DB, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+	switch st, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist) && !o.ReadOnly:
 		if err := create(path, o); err != nil {
 			return nil, fmt.Errorf("create %s: %w", filepath.Base(path), err)
 		}
-	} else if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("open %s: %w: not a plain file", filepath.Base(path), ErrDamaged)
+	case st.Size() == 0:
+		// bbolt would begin a new database here, in place, and what was in
+		// the file would be forgotten without a word.
+		return nil, fmt.Errorf("open %s: %w: it is empty", filepath.Base(path), ErrDamaged)
 	}
 	var db *bbolt.DB
 	err := Guard(func() (err error) {

@@ -25,8 +25,8 @@
 //     every record it hands out.
 //   - A record leaves the journal only when the centre has confirmed it and
 //     the retention time has passed, whichever is later. Retention is
-//     counted by day marks made while the clock was trusted, so a clock that
-//     jumps ten years ahead removes nothing.
+//     counted in days on which the till worked as well as by the calendar,
+//     so a clock that jumps ten years ahead removes nothing.
 //   - A record the centre could not apply is parked: kept, counted, shown.
 //   - Nothing here waits for the network.
 //

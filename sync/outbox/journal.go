@@ -298,9 +298,11 @@ func (j journal) verify() error {
 	return nil
 }
 
+const retentionDays = int(Retention / (24 * time.Hour))
+
 func day(t time.Time) uint32 { return uint32(t.Unix() / 86400) }
 
-func (j journal) prune(now time.Time, max int) (int, error) {
+func (j journal) prune(now time.Time, most int) (int, error) {
 	head, err := j.head()
 	if err != nil {
 		return 0, err
@@ -319,17 +321,23 @@ func (j journal) prune(now time.Time, max int) (int, error) {
 			return 0, err
 		}
 	}
-	// The youngest mark whose retention is over bounds what may go.
+	// The youngest mark whose retention is over bounds what may go. It must be
+	// old by the calendar, and as many other days must have been seen since:
+	// one wrong date, however far ahead, is one day and removes nothing.
 	limit := uint64(0)
-	last := binary.BigEndian.AppendUint32(nil, day(now.Add(-Retention-24*time.Hour)))
+	old := binary.BigEndian.AppendUint32(nil, day(now.Add(-Retention-24*time.Hour)))
 	var past [][]byte
+	seen := 0
 	c := j.days.Cursor()
-	for k, v := c.First(); k != nil && bytes.Compare(k, last) <= 0; k, v = c.Next() {
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
 		if len(v) != 8 {
 			return 0, fmt.Errorf("%w: day mark", ErrDamaged)
 		}
-		limit = binary.BigEndian.Uint64(v)
-		past = append(past, bytes.Clone(k))
+		if bytes.Compare(k, old) <= 0 && seen >= retentionDays {
+			limit = max(limit, binary.BigEndian.Uint64(v))
+			past = append(past, bytes.Clone(k))
+		}
+		seen++
 	}
 	// The record at the acknowledged place stays: its hash is compared with
 	// the centre's at every WELCOME.
@@ -340,7 +348,7 @@ func (j journal) prune(now time.Time, max int) (int, error) {
 	}
 	var gone []uint64
 	rc := j.records.Cursor()
-	for k, v := rc.First(); k != nil && len(gone) < max; k, v = rc.Next() {
+	for k, v := rc.First(); k != nil && len(gone) < most; k, v = rc.Next() {
 		seq := binary.BigEndian.Uint64(k)
 		if seq > limit {
 			break
@@ -367,7 +375,7 @@ func (j journal) prune(now time.Time, max int) (int, error) {
 	// Day marks are of no use once everything before them is gone; the
 	// youngest of them stays until then.
 	if pruned.Seq == limit && len(past) > 1 {
-		for _, k := range past[:len(past)-1] {
+		for _, k := range past[1:] { // the youngest is first
 			if err := j.days.Delete(k); err != nil {
 				return 0, err
 			}

@@ -55,6 +55,9 @@ type Options struct {
 	Stamp func() Stamp
 	// NewID makes record ids; UUIDv7 when nil.
 	NewID func() (string, error)
+	// Mirror, when not empty, is the path of the salvage mirror: a flat copy
+	// of the records the centre does not have (see ReadMirror).
+	Mirror string
 }
 
 // Entry is what the caller wants to have written.
@@ -78,6 +81,8 @@ type Box struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced after every commit with records
+
+	mirror *mirror // nil: none
 }
 
 // Open prepares the journal buckets of id in db and checks that the end of
@@ -100,7 +105,22 @@ func Open(db *bbolt.DB, id Identity, opts Options) (*Box, error) {
 	if err := db.Update(b.prepare); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	if opts.Mirror != "" {
+		m, err := openMirror(opts.Mirror, b)
+		if err != nil {
+			return nil, fmt.Errorf("open mirror of the journal: %w", err)
+		}
+		b.mirror = m
+	}
 	return b, nil
+}
+
+// Close closes the mirror, if there is one. The database stays the caller's.
+func (b *Box) Close() error {
+	if b.mirror == nil {
+		return nil
+	}
+	return b.mirror.close()
 }
 
 // Identity tells whose journal it is.
@@ -149,12 +169,15 @@ func (b *Box) Append(tx *bbolt.Tx, e Entry) (Appended, error) {
 			return Appended{}, fmt.Errorf("append %s: %w", e.Type, err)
 		}
 	}
-	tx.OnCommit(func() { b.committed() })
+	tx.OnCommit(func() { b.committed(next, rec) })
 	return Appended{Head: next, ID: id}, nil
 }
 
 // committed runs after the caller's commit.
-func (b *Box) committed() {
+func (b *Box) committed(h wire.Head, rec []byte) {
+	if b.mirror != nil {
+		b.mirror.add(h, rec)
+	}
 	b.mu.Lock()
 	close(b.changed)
 	b.changed = make(chan struct{})
@@ -243,6 +266,9 @@ func (b *Box) Ack(h wire.Head, parked []wire.Parked) error {
 	if err != nil {
 		return fmt.Errorf("store ack of %d: %w", h.Seq, err)
 	}
+	if b.mirror != nil {
+		b.mirror.acked(h)
+	}
 	return nil
 }
 
@@ -255,12 +281,24 @@ type Stats struct {
 	Queued   uint64    // records not confirmed
 	Parked   int       // records the centre could not apply
 	Oldest   time.Time // wall time of the oldest unconfirmed record; zero: none
+
+	// MirrorError tells why the salvage mirror is not written; nil: it is, or
+	// there is none. MirrorAhead is the name of a mirror that knew other or
+	// later records than the journal when it was opened: the journal was set
+	// back, and somebody should look.
+	MirrorError error
+	MirrorAhead string
 }
 
 // Stats reads them.
 func (b *Box) Stats() (Stats, error) {
 	s := Stats{Identity: b.id}
 	err := b.view(func(j journal) error { return j.stats(&s) })
+	if m := b.mirror; m != nil {
+		m.mu.Lock()
+		s.MirrorError, s.MirrorAhead = m.err, m.ahead
+		m.mu.Unlock()
+	}
 	return s, err
 }
 
@@ -291,9 +329,10 @@ func (b *Box) Each(f func(seq uint64, record []byte) error) error {
 
 // Prune removes records that the centre has and whose retention is over, at
 // most max in one call (the till must not wait long for the file), and tells
-// how many. now must be a trusted time; do not call Prune while the clock is
-// untrusted. Call it now and then, at least daily: each call also marks the
-// day, and a record's age is counted from the first mark after it.
+// how many. Call it now and then, at least daily: each call marks the day,
+// and a record goes when its day is 35 days ago and 35 other days have been
+// seen since. So a wrong clock removes nothing, and a till that was switched
+// off for months keeps its records a while longer.
 func (b *Box) Prune(now time.Time, max int) (int, error) {
 	n := 0
 	err := b.db.Update(func(tx *bbolt.Tx) error {
