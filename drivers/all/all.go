@@ -5,9 +5,11 @@ import (
 	"github.com/tillside/tillside/configs/devices"
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/barcode"
+	"github.com/tillside/tillside/drivers/datecs"
 	"github.com/tillside/tillside/drivers/escpos"
 	"github.com/tillside/tillside/drivers/pirit"
 	"github.com/tillside/tillside/drivers/pole"
+	"github.com/tillside/tillside/drivers/posnet"
 	"github.com/tillside/tillside/drivers/shtrih"
 )
 
@@ -29,8 +31,10 @@ func Registry() *drivers.Registry {
 // list has one line for each driver.
 var list = []drivers.Driver{
 	barcode.Driver,
+	datecs.Driver,
 	escpos.Driver,
 	pirit.Driver,
 	pole.Driver,
+	posnet.Driver,
 	shtrih.Driver,
 }
