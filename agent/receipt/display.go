@@ -12,7 +12,7 @@ type Two struct{ Top, Bottom string }
 // fit keeps a display line within the columns: a name that is too long loses
 // its end rather than its greeting.
 func fit(s string, columns int) string {
-	s = clean(s)
+	s = plainSpaces(clean(s))
 	if width(s) <= columns {
 		return s
 	}
@@ -21,7 +21,7 @@ func fit(s string, columns int) string {
 
 // sides puts one text left and one right on one line, cutting the left one.
 func sides(left, right string, columns int) string {
-	right = clean(right)
+	right = plainSpaces(clean(right))
 	left = fit(left, max(1, columns-1-width(right)))
 	return left + strings.Repeat(" ", max(1, columns-width(left)-width(right))) + right
 }

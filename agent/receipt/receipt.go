@@ -64,8 +64,15 @@ func Layout(lines []loyalty.PrintLine, columns int) []Row {
 			}
 		}
 	}
+	for i := range rows {
+		rows[i].Text = plainSpaces(rows[i].Text)
+	}
 	return rows
 }
+
+// plainSpaces replaces the spaces that hold a number together, once the lines
+// are laid out: few printers have them.
+func plainSpaces(s string) string { return strings.ReplaceAll(s, "\u00a0", " ") }
 
 func orCenter(align string) string {
 	if align == "" {

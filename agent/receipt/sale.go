@@ -40,13 +40,13 @@ func Paragraphs(lang string, r *loyalty.Receipt, res *loyalty.Result) []loyalty.
 			}
 			qty += " x " + price
 		}
-		pair("  "+qty, Amount(lang, l.Gross), false)
+		pair(qty, Amount(lang, l.Gross), false)
 		var off loyalty.Money
 		for _, d := range l.Discounts {
 			off += d.Amount
 		}
 		if off != 0 {
-			pair("  "+word(lang, "discount"), Amount(lang, -off), false)
+			pair(word(lang, "discount"), Amount(lang, -off), false)
 		}
 	}
 	rule()
