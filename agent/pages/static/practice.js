@@ -25,7 +25,7 @@
     function two(n) { return (n < 10 ? '0' : '') + n; }
     sale = {
       id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + '-' + T.key().slice(0, 8),
-      state: 'open', lines: [], spend: '', result: null, asked: 0, busy: false, unsure: false, later: false, sure: false,
+      state: 'open', lines: [], spend: '', result: null, asked: 0, priced: 0, busy: false, unsure: false, later: false, sure: false,
       keys: { authorise: T.key(), capture: T.key(), void: T.key() }, sent: null
     };
   }
@@ -75,13 +75,14 @@
   /* Price the basket anew. Answers to older questions are passed over. */
   function price(done) {
     var mine = ++sale.asked, s = sale;
-    if (!sale.lines.length) { sale.result = null; draw(); return; }
+    if (!sale.lines.length) { sale.result = null; sale.priced = mine; draw(); return; }
     T.call('POST', path('calculate'), body(), function (err, a) {
       if (s !== sale || mine !== s.asked) { return; }
+      s.priced = mine;
       if (err) { trouble(err); now.message.price = true; draw(); return; }
       s.result = a.result || a;
       s.later = !!a.to_be_credited;
-      if (now.message && now.message.price) { now.message = null; }
+      if (now.message && (now.message.price || now.message.key === 'practice.pricing')) { now.message = null; }
       draw();
       if (done) { done(); }
     });
@@ -93,6 +94,11 @@
 
   function pay() {
     if (sale.busy || !sale.result || sale.state === 'captured' || sale.state === 'voided') { return; }
+    if (sale.priced !== sale.asked) { /* nobody pays a price he has not seen */
+      now.message = { key: 'practice.pricing' };
+      drawMessage();
+      return;
+    }
     sale.busy = true;
     now.message = null;
     draw();
