@@ -36,8 +36,11 @@ func TestConsoleAfterASale(t *testing.T) {
 	sell("2000000000077", "£45.52", true, "1008", "1008", "1005", "1001", "1003", "1010")
 	number := strings.TrimPrefix(till.text("#baskettitle"), "Receipt ")
 	till.press(kb.Escape)
+	till.reads("#basket", "Pick goods")
 	sell("2000000125008", "£49.77", false, "1008", "1008", "1008", "1007", "1007")
+	voided := strings.TrimPrefix(till.text("#baskettitle"), "Receipt ")
 	till.click("#void")
+	till.reads("#void", "Really void?")
 	till.click("#void")
 	till.reads("#rstate", "cancelled")
 	till.press(kb.Escape)
@@ -80,7 +83,13 @@ func TestConsoleAfterASale(t *testing.T) {
 	visit("members", "/members", "Maria", "Anna", "<img src=x onerror=document.title=1>")
 	visit("receipts", "/receipts", number)
 	b.do(chromedp.Navigate("http://" + c.address("centre") + "/receipts?number=" + number + "&lang=en"))
-	visit("receipt", b.eval("document.querySelector('main td a').getAttribute('href')"), number, "tobacco", "0.26", "10.00")
+	visit("receipt", b.eval("document.querySelector('main td a').getAttribute('href')"), number, "Cigarettes", "0.26", "10.00")
+	b.do(chromedp.Navigate("http://" + c.address("centre") + "/receipts?lang=en"))
+	for receipt, state := range map[string]string{number: "closed", voided: "voided"} {
+		if got := b.eval("[].slice.call(document.querySelectorAll('main tr')).filter(function (r) { return r.innerText.indexOf('" + receipt + "') >= 0; })[0].lastElementChild.innerText"); got != state {
+			t.Errorf("head office sees receipt %s as %q, want %q", receipt, got, state)
+		}
+	}
 	b.do(chromedp.Navigate("http://" + c.address("centre") + "/members?q=2000000000077&lang=en"))
 	visit("member", b.eval("document.querySelector('main td a').getAttribute('href')"), "Maria", "118.90")
 	visit("rulebooks", "/rulebooks", "grocer")

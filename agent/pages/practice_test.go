@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 )
@@ -96,7 +97,7 @@ func TestPracticeLostAnswers(t *testing.T) {
 	b.reads("#message", "No answer from the till program.")
 	s.set(func() { s.lose = "/capture" })
 	b.press(kb.F9)
-	b.reads("#rstate", "being paid")
+	b.reads("#rstate", "in payment")
 	b.reads("#message", "No answer from the till program.")
 	b.press(kb.F9)
 	b.reads("#rstate", "paid")
@@ -115,6 +116,28 @@ func TestPracticeLostAnswers(t *testing.T) {
 	}
 	if len(keys) != 2 {
 		t.Errorf("calls %v", keys)
+	}
+}
+
+// A payment on its way cannot be left by the key for the next receipt.
+func TestPracticeEscapeWhilePaying(t *testing.T) {
+	s := newStage(t)
+	b := open(t, s.url("practice"), 1024, 768)
+	b.until("document.querySelectorAll('.ware').length > 0")
+	b.press("1001", kb.Enter)
+	b.reads("#net", "€18.90")
+	s.set(func() { s.slow = 500 * time.Millisecond })
+	b.press(kb.F9)
+	for range 8 {
+		b.press(kb.Escape)
+	}
+	b.reads("#rstate", "paid")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, call := range s.calls {
+		if strings.HasSuffix(call, "/void") {
+			t.Error("the sale was voided under way")
+		}
 	}
 }
 

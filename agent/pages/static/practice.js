@@ -185,6 +185,7 @@
 
   /* A fresh receipt; the customer goes unless the sale has not begun. */
   function fresh(keep) {
+    if (sale.busy) { return; } /* a payment on its way is not left alone */
     if (sale.state === 'held' || sale.unsure) { T.call('POST', path('void'), {}, function () {}, sale.keys.void); }
     if (!keep || sale.state === 'captured') { now.who = null; }
     newSale();
@@ -355,7 +356,7 @@
     byId('pay').disabled = !r || sale.busy || sale.state === 'captured' || sale.state === 'voided';
     T.show(byId('pay'), sale.state === 'open' || sale.state === 'held');
     T.show(byId('void'), sale.state === 'captured' || sale.state === 'held');
-    byId('void').disabled = sale.busy;
+    byId('void').disabled = byId('new').disabled = sale.busy;
     T.put(byId('voidtext'), T.t(sale.sure ? 'practice.void.sure' : 'practice.void'));
   }
 
