@@ -23,6 +23,10 @@ import (
 	"github.com/tillside/tillside/sync/wire"
 )
 
+// harmless are states of a peripheral that need nobody.
+var harmless = map[string]bool{"ready": true, "opening": true, "busy": true, "paper_near": true, "drawer_open": true,
+	"receipt_open": true, "receipt_closed": true, "shift_closed": true, "not_fiscal": true}
+
 // silence is how long a till may be unheard before its row is marked.
 const silence = 10 * time.Minute
 
@@ -57,10 +61,10 @@ func (v *view) row(tx *db.Tx, t fleet.Till, online []string, bundle int64) (till
 		r.Health = "offline"
 	case d.Rejected != "":
 		r.Health = "rejected"
+	case slices.ContainsFunc(r.Peripherals, func(p fleet.Peripheral) bool { return !harmless[p.State] }):
+		r.Health = "faulty"
 	case d.Bundle < bundle:
 		r.Health = "rulebook"
-	case slices.ContainsFunc(r.Peripherals, func(p fleet.Peripheral) bool { return p.State != "ready" && p.State != "ok" }):
-		r.Health = "faulty"
 	default:
 		r.Health = "ok"
 	}
