@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
@@ -63,6 +64,8 @@ type Agent struct {
 	served   chan struct{} // closed when the HTTP side has ended
 	faults   chan wire.DeviceFault
 	unclean  bool
+	diskLow  atomic.Bool
+	forked   atomic.Bool
 }
 
 // Open acquires everything but the devices and the centre: data folder,
@@ -190,6 +193,11 @@ func (a *Agent) openStores() error {
 		a.log.Warn("damaged cache set aside", "file", filepath.Base(a.cache.Rebuilt))
 		a.health.Raise(health.CacheRebuilt, "", filepath.Base(a.cache.Rebuilt))
 	}
+	reason, err := forked(a.journal)
+	if err != nil {
+		return err
+	}
+	a.forked.Store(reason != "")
 	if err := a.clock.load(a.journal); err != nil {
 		return err
 	}
@@ -208,13 +216,27 @@ func (a *Agent) buildTill() error {
 	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
 	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, WholeSlip: s.Slip.Content == "receipt",
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
-		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
+		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now}
 	if a.id != nil {
 		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
 	}
 	a.till, err = till.New(c)
 	return err
+}
+
+// barred tells why no points may be spent: a clock nobody can trust, a journal
+// that is not the centre's any more, a disk without room for the record.
+func (a *Agent) barred() string {
+	switch {
+	case a.forked.Load():
+		return "forked"
+	case a.diskLow.Load():
+		return "disk_low"
+	case a.clock.trusted().IsZero():
+		return "clock_untrusted"
+	}
+	return ""
 }
 
 // queue tells what waits for the centre.
@@ -338,7 +360,7 @@ func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
 	if a.o.Settings.Centre.URL != "" {
 		url = a.o.Settings.Centre.URL
 	}
-	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health}
+	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }}
 	s, err := uplink.New(uplink.Config{URL: url, Key: a.id.Key(), Outbox: box, Applier: apply, Agent: a.o.Version, Boot: a.clock.boot,
 		Bundle: a.rules.number, TLS: a.tls, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now})
 	if err != nil {

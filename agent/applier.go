@@ -24,6 +24,7 @@ type applier struct {
 	cache   *store.Cache
 	rules   *rulebooks
 	health  *health.Tracker
+	onFork  func() // spending stops
 }
 
 var _ uplink.Applier = (*applier)(nil)
@@ -80,6 +81,7 @@ const keyForked = "forked"
 
 // Forked implements uplink.Applier.
 func (a *applier) Forked(_ context.Context, reason string) error {
+	a.onFork()
 	known, err := forked(a.journal)
 	if err != nil || known == reason {
 		return err

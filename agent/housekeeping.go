@@ -86,6 +86,7 @@ func (a *Agent) look() {
 	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
 	if free, err := freeBytes(a.dir); err == nil {
 		low := free < uint64(h.MinFreeMB)<<20
+		a.diskLow.Store(low)
 		a.health.Set(low, health.DiskLow, "", fmt.Sprintf("%d MiB free", free>>20))
 	}
 }

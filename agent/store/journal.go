@@ -89,7 +89,7 @@ func (j *Journal) open() error {
 	}
 	j.db, j.box = db, nil
 	if j.opts.Identity != (outbox.Identity{}) {
-		o := outbox.Options{Stamp: j.opts.Stamp}
+		o := outbox.Options{Stamp: j.opts.Stamp, Mirror: j.path + ".mirror"}
 		err = boltfile.Guard(func() (err error) {
 			j.box, err = outbox.Open(db, j.opts.Identity, o)
 			return err
@@ -110,12 +110,15 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) shut() error {
-	j.box = nil
-	if j.db == nil {
-		return nil
+	var err error
+	if j.box != nil {
+		err = j.box.Close()
+		j.box = nil
 	}
-	err := j.db.Close()
-	j.db = nil
+	if j.db != nil {
+		err = errors.Join(err, j.db.Close())
+		j.db = nil
+	}
 	return err
 }
 

@@ -96,7 +96,8 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 		}
 	}
 	p := &priced{rules: rules, receipt: &r, offline: offline}
-	in := Pricing{Receipt: &r, Offline: offline, Language: t.c.Language, Now: t.c.Now()}
+	barred := t.c.Barred()
+	in := Pricing{Receipt: &r, Offline: offline || barred != "", Language: t.c.Language, Now: t.c.Now()}
 	if b.Member != "" {
 		c, err := t.seal.open(b.Member, t.c.Now())
 		if err != nil {
@@ -110,6 +111,9 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	var err error
 	if p.result, err = rules.Price(in); err != nil {
 		return nil, err
+	}
+	if s := p.result.Spend; s != nil && barred != "" {
+		s.LimitedBy = barred
 	}
 	p.result.Receipt = id
 	p.result.Member = nil

@@ -527,3 +527,12 @@ func TestReturnInParts(t *testing.T) {
 		t.Errorf("shift: %+v", shift)
 	}
 }
+
+func TestNoSpendingWhileBarred(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Barred = func() string { return "clock_untrusted" } })
+	var a SaleAnswer
+	b.post("/v1/receipts/R1/authorise", "a1", basket(b.identify(annasCard).Member.Token, "20")).into(t, &a)
+	if a.Totals.Redeemed != 0 || a.Spend == nil || a.Spend.LimitedBy != "clock_untrusted" || len(a.Earned) == 0 {
+		t.Errorf("%+v %+v", a.Totals, a.Spend)
+	}
+}

@@ -116,12 +116,15 @@ type Config struct {
 	Journal     *store.Journal
 	Cache       *store.Cache
 	Rules       func() Rules // nil inside: no rulebook yet
-	Link        Link
-	Devices     Devices
-	Programs    *Programs
-	Health      *health.Tracker
-	Log         *slog.Logger     // optional
-	Now         func() time.Time // optional
+	// Barred tells why no points may be spent now whatever the link; empty: they
+	// may. Optional.
+	Barred   func() string
+	Link     Link
+	Devices  Devices
+	Programs *Programs
+	Health   *health.Tracker
+	Log      *slog.Logger     // optional
+	Now      func() time.Time // optional
 }
 
 // Till is one counter at work. It is safe for concurrent use.
@@ -155,6 +158,9 @@ func New(c Config) (*Till, error) {
 	}
 	if c.Language == "" {
 		c.Language = "en"
+	}
+	if c.Barred == nil {
+		c.Barred = func() string { return "" }
 	}
 	seal, err := newSealer(c.TokenKey)
 	if err != nil {
