@@ -1,4 +1,4 @@
-// Package drivertest is one suite per kind of device. Each driver's tests run
+// This file: one suite per kind of device. Each driver's tests run
 // the suite of its kind against the driver's emulator; a recorded session of a
 // real device plays the emulator's part too (see Record and Playback).
 //
@@ -15,6 +15,7 @@
 //
 // Nothing here waits for a fixed time: waits end when the condition holds, and
 // fail after Patience.
+
 package drivertest
 
 import (

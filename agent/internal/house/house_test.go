@@ -194,8 +194,8 @@ func TestNoFoldersWithoutPurpose(t *testing.T) {
 // TestCodeOfLibrariesHasNoExit: only main ends the program.
 func TestCodeOfLibrariesHasNoExit(t *testing.T) {
 	for dir, p := range tree {
-		if p.name == "main" {
-			continue
+		if p.name == "main" || strings.HasSuffix(p.name, "test") {
+			continue // suites may run tests
 		}
 		for _, file := range p.files {
 			b, err := os.ReadFile(file)
