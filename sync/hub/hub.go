@@ -42,6 +42,7 @@ type Timing struct {
 	Probe     time.Duration // for an older session to show that it lives, 5 s
 	Busy      time.Duration // asked of a till when Ingest fails, 5 s
 	FeedRetry time.Duration // after a Feed that failed at either end, 30 s
+	Gather    time.Duration // between two wake-ups of all tills at least, 50 ms
 	FeedPoll  time.Duration // looking for feeds without a wake-up; 0: never
 	FeedWait  time.Duration // for a FEED to be answered before the session is given up, 5 min
 	Ask       time.Duration // the most an answer may take, 5 s
@@ -60,6 +61,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Probe, 5*time.Second)
 	set(&t.Busy, 5*time.Second)
 	set(&t.FeedRetry, 30*time.Second)
+	set(&t.Gather, 50*time.Millisecond)
 	set(&t.FeedWait, 5*time.Minute)
 	set(&t.Ask, 5*time.Second)
 	return t
@@ -76,6 +78,9 @@ type Hub struct {
 	wg       sync.WaitGroup
 	mu       sync.Mutex
 	closed   bool
+	waking   *time.Timer        // runs while wake-ups for all are gathered
+	woken    map[wire.Lane]bool // lanes gathered
+	flushed  time.Time          // last time all were woken
 	pending  map[*wsconn.Conn]struct{}
 	sessions map[string]*session // by device
 }
@@ -103,7 +108,7 @@ func New(cfg Config) (*Hub, error) {
 	set(&cfg.AsksPerTill, 8)
 	cfg.Timing = cfg.Timing.withDefaults()
 	h := &Hub{cfg: cfg, greet: make(chan struct{}, cfg.Greetings), ingest: make(chan struct{}, cfg.Ingests),
-		pending: map[*wsconn.Conn]struct{}{}, sessions: map[string]*session{}}
+		woken: map[wire.Lane]bool{}, pending: map[*wsconn.Conn]struct{}{}, sessions: map[string]*session{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.up = websocket.Upgrader{
 		HandshakeTimeout: cfg.Timing.Hello,
@@ -195,8 +200,53 @@ func (h *Hub) Wake(device string, lanes ...wire.Lane) {
 	}
 }
 
-// WakeAll says so for every device.
+// WakeAll says so for every device. The urgent lane is woken at once; for the
+// others wake-ups that come close together are gathered, the longer the more
+// tills there are (2 ms each): a centre that takes in a thousand batches a
+// second must not look a thousand times a second for every till.
 func (h *Hub) WakeAll(lanes ...wire.Lane) {
+	if len(lanes) == 0 {
+		lanes = wire.Lanes
+	}
+	now := time.Now()
+	h.mu.Lock()
+	urgent := false
+	for _, l := range lanes {
+		if l == wire.LaneUrgent {
+			urgent = true
+		} else {
+			h.woken[l] = true
+		}
+	}
+	gather := max(h.cfg.Timing.Gather, time.Duration(len(h.sessions))*2*time.Millisecond)
+	wait := gather - now.Sub(h.flushed)
+	due := len(h.woken) > 0 && h.waking == nil && !h.closed
+	if due && wait > 0 {
+		h.waking = time.AfterFunc(wait, h.flushWake)
+	}
+	h.mu.Unlock()
+	if urgent {
+		for _, s := range h.list() {
+			s.dirty([]wire.Lane{wire.LaneUrgent})
+		}
+	}
+	if due && wait <= 0 {
+		h.flushWake()
+	}
+}
+
+func (h *Hub) flushWake() {
+	h.mu.Lock()
+	lanes := make([]wire.Lane, 0, len(h.woken))
+	for l := range h.woken {
+		lanes = append(lanes, l)
+	}
+	clear(h.woken)
+	h.waking, h.flushed = nil, time.Now()
+	h.mu.Unlock()
+	if len(lanes) == 0 {
+		return
+	}
 	for _, s := range h.list() {
 		s.dirty(lanes)
 	}
@@ -239,6 +289,9 @@ func (h *Hub) list() []*session {
 func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
+	if h.waking != nil {
+		h.waking.Stop()
+	}
 	for c := range h.pending {
 		c.Close()
 	}

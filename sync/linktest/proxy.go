@@ -228,49 +228,54 @@ func (p *Proxy) forward(a net.Conn, target string, after int64, both bool) {
 	p.mu.Unlock()
 }
 
+// piece is data on its way through a slow line.
+type piece struct {
+	data []byte
+	due  time.Time
+	end  error // the sender's end; data is empty
+}
+
+// copy carries one direction. What is read is on its way for the delay, as
+// through a satellite; the rate is a narrow place at the end of the way.
 func (p *Proxy) copy(c *pipe, dst, src net.Conn, mute *atomic.Bool, count *atomic.Int64, counts bool) {
+	way := make(chan piece, 256)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.deliver(c, dst, way, mute, count, counts) })
 	buf := make([]byte, 16<<10)
 	for {
+		n, err := src.Read(buf)
 		p.mu.Lock()
-		delay, rate := p.delay, p.rate
+		due := time.Now().Add(p.delay)
 		p.mu.Unlock()
-		size := len(buf)
-		if rate > 0 {
-			size = max(min(size, rate/20), 1)
-		}
-		n, err := src.Read(buf[:size])
 		if n > 0 {
-			data := buf[:n]
-			if delay > 0 && !c.wait(delay) {
-				return
-			}
-			if rate > 0 && !c.wait(time.Duration(n)*time.Second/time.Duration(rate)) {
-				return
-			}
-			cut := false
-			if c.limited && counts {
-				if left := c.left.Add(-int64(n)); left < 0 {
-					data = data[:max(int64(n)+left, 0)]
-					cut = true
-				}
-			}
-			count.Add(int64(len(data)))
-			if !mute.Load() {
-				if _, err := dst.Write(data); err != nil {
-					c.close()
-					return
-				}
-			}
-			if cut {
-				// Give what was allowed to pass a moment on its way, then cut.
-				if t, ok := dst.(*net.TCPConn); ok {
-					_ = t.CloseWrite()
-				}
-				c.close()
-				return
+			select {
+			case way <- piece{data: append([]byte(nil), buf[:n]...), due: due}:
+			case <-c.ctx.Done():
 			}
 		}
 		if err != nil {
+			select {
+			case way <- piece{end: err, due: due}:
+			case <-c.ctx.Done():
+			}
+			break
+		}
+	}
+	wg.Wait()
+}
+
+func (p *Proxy) deliver(c *pipe, dst net.Conn, way <-chan piece, mute *atomic.Bool, count *atomic.Int64, counts bool) {
+	for {
+		var pc piece
+		select {
+		case pc = <-way:
+		case <-c.ctx.Done():
+			return
+		}
+		if d := time.Until(pc.due); d > 0 && !c.wait(d) {
+			return
+		}
+		if pc.end != nil {
 			// Silence hides even the end of the other side.
 			if mute.Load() {
 				<-c.ctx.Done()
@@ -278,6 +283,41 @@ func (p *Proxy) copy(c *pipe, dst, src net.Conn, mute *atomic.Bool, count *atomi
 			}
 			c.close()
 			return
+		}
+		for data := pc.data; len(data) > 0; {
+			p.mu.Lock()
+			rate := p.rate
+			p.mu.Unlock()
+			part := data
+			if rate > 0 {
+				part = data[:min(len(data), max(rate/20, 1))]
+				if !c.wait(time.Duration(len(part)) * time.Second / time.Duration(rate)) {
+					return
+				}
+			}
+			data = data[len(part):]
+			cut := false
+			if c.limited && counts {
+				if left := c.left.Add(-int64(len(part))); left < 0 {
+					part = part[:max(int64(len(part))+left, 0)]
+					cut = true
+				}
+			}
+			count.Add(int64(len(part)))
+			if !mute.Load() {
+				if _, err := dst.Write(part); err != nil {
+					c.close()
+					return
+				}
+			}
+			if cut {
+				// What was allowed to pass gets through, then the line is cut.
+				if t, ok := dst.(*net.TCPConn); ok {
+					_ = t.CloseWrite()
+				}
+				c.close()
+				return
+			}
 		}
 	}
 }

@@ -55,6 +55,11 @@ type Options struct {
 	Stamp func() Stamp
 	// NewID makes record ids; UUIDv7 when nil.
 	NewID func() (string, error)
+	// Update runs Box's own writing transactions (Ack and Prune), for an owner
+	// who wants to know of a failed commit and open the file again; the
+	// database's Update when nil. It must not be called back into while the
+	// owner opens the Box.
+	Update func(func(tx *bbolt.Tx) error) error
 	// Mirror, when not empty, is the path of the salvage mirror: a flat copy
 	// of the records the centre does not have (see ReadMirror).
 	Mirror string
@@ -100,6 +105,9 @@ func Open(db *bbolt.DB, id Identity, opts Options) (*Box, error) {
 			u, err := uuid.NewV7()
 			return u.String(), err
 		}
+	}
+	if opts.Update == nil {
+		opts.Update = db.Update
 	}
 	b := &Box{db: db, id: id, opts: opts, changed: make(chan struct{})}
 	if err := db.Update(b.prepare); err != nil {
@@ -256,7 +264,7 @@ func (b *Box) Read(after wire.Head, max, maxBytes int) (Batch, error) {
 // records it could not apply. An ack that is older than the known one changes
 // nothing. When h is not in this journal, ErrFork.
 func (b *Box) Ack(h wire.Head, parked []wire.Parked) error {
-	err := b.db.Update(func(tx *bbolt.Tx) error {
+	err := b.opts.Update(func(tx *bbolt.Tx) error {
 		j, err := b.journal(tx)
 		if err != nil {
 			return err
@@ -335,7 +343,7 @@ func (b *Box) Each(f func(seq uint64, record []byte) error) error {
 // off for months keeps its records a while longer.
 func (b *Box) Prune(now time.Time, max int) (int, error) {
 	n := 0
-	err := b.db.Update(func(tx *bbolt.Tx) error {
+	err := b.opts.Update(func(tx *bbolt.Tx) error {
 		j, err := b.journal(tx)
 		if err != nil {
 			return err
