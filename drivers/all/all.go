@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/tillside/tillside/configs/devices"
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/atol"
 	"github.com/tillside/tillside/drivers/barcode"
 	"github.com/tillside/tillside/drivers/datecs"
 	"github.com/tillside/tillside/drivers/escpos"
@@ -30,6 +31,7 @@ func Registry() *drivers.Registry {
 
 // list has one line for each driver.
 var list = []drivers.Driver{
+	atol.Driver,
 	barcode.Driver,
 	datecs.Driver,
 	escpos.Driver,

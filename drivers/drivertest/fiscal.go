@@ -144,7 +144,7 @@ type fiscal struct {
 
 func newFiscal(t *testing.T, b FiscalBench) *fiscal {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithCancel(context.Background())
 	if err := b.Device.Open(ctx); err != nil {
 		t.Fatalf("open: %v", err)
 	}

@@ -1,0 +1,75 @@
+package atol_test
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/atol"
+	"github.com/tillside/tillside/drivers/drivertest"
+	emulator "github.com/tillside/tillside/drivers/emulator/atol"
+	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	"github.com/tillside/tillside/drivers/line"
+)
+
+func TestMain(m *testing.M) { drivertest.Main(m) }
+
+func bench(t *testing.T, e *emulator.Printer, port string, open line.OpenFunc, opts drivers.Options) drivertest.FiscalBench {
+	o := drivers.Options{"patience": "15", "resume": "10s", "paper_wait": "5s"}
+	for k, v := range opts {
+		o[k] = v
+	}
+	d, err := atol.New(drivers.Config{Name: "fp", Driver: "atol", Port: port, Options: o},
+		drivers.Env{OpenLine: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drivertest.FiscalBench{
+		Device: d,
+		Roll:   e.Roll, RollFrom: e.RollFrom,
+		Fail: func(f drivertest.Fault, after int) bool {
+			return f != drivertest.ShiftOld && e.Fail(fiscal.Fault(f), after)
+		},
+		Heal: e.Heal, Mend: e.Mend,
+		Closed:  e.Closed,
+		Unplug:  e.Unplug,
+		Letters: "Хлеб Ёлка",
+	}
+}
+
+func inMemory(eo emulator.Options, opts drivers.Options) func(t *testing.T) drivertest.FiscalBench {
+	return func(t *testing.T) drivertest.FiscalBench {
+		e := emulator.New(eo)
+		m := fiscal.InMemory(e)
+		t.Cleanup(m.Close)
+		return bench(t, e, "COM1", m.Open, opts)
+	}
+}
+
+func TestSuite(t *testing.T) {
+	drivertest.Fiscal(t, inMemory(emulator.Options{}, nil))
+}
+
+func TestSuitePseudoTerminal(t *testing.T) {
+	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+		e := emulator.New(emulator.Options{})
+		link := filepath.Join(t.TempDir(), "fp")
+		ctx, cancel := context.WithCancel(context.Background())
+		ready := make(chan struct{}, 100)
+		var wg sync.WaitGroup
+		wg.Add(1)
+		var err error
+		go func() {
+			defer wg.Done()
+			err = fiscal.OnPty(ctx, e, link, func() { ready <- struct{}{} })
+			close(ready)
+		}()
+		t.Cleanup(func() { cancel(); wg.Wait() })
+		if _, ok := <-ready; !ok {
+			t.Skip(err)
+		}
+		return bench(t, e, link, nil, nil)
+	})
+}
