@@ -30,6 +30,9 @@ type Talk struct {
 	QuietAfter time.Duration
 	// Lost is called when the line went away.
 	Lost func(err error)
+	// OpenLine opens the line of devices that are no serial port or stream; nil
+	// means line.Open. Env.OpenLine goes before it.
+	OpenLine line.OpenFunc
 }
 
 // Session supervises one device on one line: opens it, opens it again when it
@@ -236,6 +239,9 @@ func (s *Session) open(ctx context.Context) (*line.Port, error) {
 		err error
 	}
 	open := s.env.OpenLine
+	if open == nil {
+		open = s.talk.OpenLine
+	}
 	if open == nil {
 		open = line.Open
 	}

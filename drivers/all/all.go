@@ -8,10 +8,14 @@ import (
 	"github.com/tillside/tillside/drivers/barcode"
 	"github.com/tillside/tillside/drivers/datecs"
 	"github.com/tillside/tillside/drivers/escpos"
+	"github.com/tillside/tillside/drivers/magstripe"
 	"github.com/tillside/tillside/drivers/pirit"
 	"github.com/tillside/tillside/drivers/pole"
 	"github.com/tillside/tillside/drivers/posnet"
+	"github.com/tillside/tillside/drivers/rfid"
 	"github.com/tillside/tillside/drivers/shtrih"
+	"github.com/tillside/tillside/drivers/ssi"
+	"github.com/tillside/tillside/drivers/wedge"
 )
 
 // Registry makes the full registry. The model files are part of the program
@@ -35,8 +39,12 @@ var list = []drivers.Driver{
 	barcode.Driver,
 	datecs.Driver,
 	escpos.Driver,
+	magstripe.Driver,
 	pirit.Driver,
 	pole.Driver,
 	posnet.Driver,
+	rfid.Driver,
 	shtrih.Driver,
+	ssi.Driver,
+	wedge.Driver,
 }

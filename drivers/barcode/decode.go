@@ -64,6 +64,9 @@ type Decoder struct {
 	prevAt time.Time
 	// Drop is told of readings that were dropped, and why; may be nil.
 	Drop func(why error, length int)
+	// Parse turns the bytes of a reading into a Scan; nil means Rules.Read.
+	// Readers of other kinds use the framing with a Parse of their own.
+	Parse func(raw []byte) (drivers.Scan, error)
 }
 
 // NewDecoder makes a decoder.
@@ -155,11 +158,22 @@ func (d *Decoder) finish(at time.Time) (drivers.Scan, bool) {
 	if len(raw) == 0 {
 		return drivers.Scan{}, false
 	}
-	s, err := d.rules.Read(raw)
 	if over {
-		err = ErrTooLong
+		d.drop(ErrTooLong, len(raw))
+		return drivers.Scan{}, false
 	}
+	return d.One(raw, at)
+}
+
+// One takes the bytes of one whole reading, cut out by somebody else.
+func (d *Decoder) One(raw []byte, at time.Time) (drivers.Scan, bool) {
+	parse := d.Parse
+	if parse == nil {
+		parse = d.rules.Read
+	}
+	s, err := parse(raw)
 	if err == nil && d.rules.Repeat > 0 && s.AIM+s.Text == d.prev && at.Sub(d.prevAt) < d.rules.Repeat {
+		d.prevAt = at // still held before the reader
 		err = ErrRepeated
 	}
 	if err != nil {
