@@ -14,7 +14,7 @@ import (
 )
 
 func ledgerCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "ledger", Short: "The ledger: verify it, add it up"}
+	c := group("ledger", "The ledger: verify it, add it up")
 	c.AddCommand(ledgerVerify(p), ledgerTotals(p), ledgerParked(p), ledgerReceipts(p))
 	return c
 }

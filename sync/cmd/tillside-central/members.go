@@ -22,7 +22,7 @@ import (
 )
 
 func membersCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "members", Short: "Members and cards: import, add, list, block, reissue"}
+	c := group("members", "Members and cards: import, add, list, block, reissue")
 	c.AddCommand(membersImport(p), membersAdd(p), membersList(p), membersCard(p, "block", "blocked"), membersCard(p, "unblock", "active"), membersReissue(p))
 	return c
 }

@@ -42,6 +42,8 @@ With no settings it serves from one folder with nothing to install beside it:
 All other commands work on the same folder, also while the centre runs.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          args(cobra.NoArgs),
+		RunE:          help,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			return p.settings()
 		},
@@ -52,6 +54,13 @@ All other commands work on the same folder, also while the centre runs.`,
 	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand())
 	return root
 }
+
+// group is a command that only holds others.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args(cobra.NoArgs), RunE: help}
+}
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // args wraps cobra's argument checks so that they count as a wrong line.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
@@ -160,7 +169,7 @@ func versionCommand() *cobra.Command {
 }
 
 func configCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check or print settings"}
+	c := group("config", "Check or print settings")
 	c.AddCommand(&cobra.Command{
 		Use: "check", Short: "Check the settings file named by --config", Args: args(cobra.NoArgs),
 		Example: "  tillside-central config check --config /etc/tillside/central.toml",

@@ -21,7 +21,7 @@ import (
 )
 
 func rulebookCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "rulebook", Short: "Rulebooks: publish, list, show, go back"}
+	c := group("rulebook", "Rulebooks: publish, list, show, go back")
 	c.AddCommand(rulebookPublish(p), rulebookList(p), rulebookShow(p), rulebookRollback(p))
 	return c
 }

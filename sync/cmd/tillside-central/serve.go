@@ -71,7 +71,7 @@ func (p *program) serve(cmd *cobra.Command) error {
 }
 
 func accessCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "access", Short: "Who may look at the pages"}
+	c := group("access", "Who may look at the pages")
 	c.AddCommand(&cobra.Command{
 		Use: "reset [NAME]", Short: "Give an operator a new password and print it; makes the operator when there is none", Args: args(cobra.MaximumNArgs(1)),
 		Example: "  tillside-central access reset admin",

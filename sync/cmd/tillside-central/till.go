@@ -20,7 +20,7 @@ import (
 )
 
 func tillCommand(p *program) *cobra.Command {
-	c := &cobra.Command{Use: "till", Short: "Tills: add, list, revoke"}
+	c := group("till", "Tills: add, list, revoke")
 	c.AddCommand(tillAdd(p), tillList(p), tillRevoke(p))
 	return c
 }
@@ -37,6 +37,9 @@ before. Type it at the till:
   tillside enrol --server URL --code CODE`,
 		Example: "  tillside-central till add --store warsaw-1 --till 3",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if store == "" || till == "" {
+				return &usageError{errors.New("name the place with --store and --till")}
+			}
 			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
 				var code string
 				var expires time.Time
@@ -66,8 +69,6 @@ before. Type it at the till:
 	c.Flags().StringVar(&store, "store", "", "store number or short name")
 	c.Flags().StringVar(&till, "till", "", "till number or short name")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	_ = c.MarkFlagRequired("store")
-	_ = c.MarkFlagRequired("till")
 	return c
 }
 
