@@ -178,6 +178,13 @@ func (e *eval) shrink(mark int, total Money) {
 		e.lines[a.line].cur += back
 		e.sums += back
 	}
+	kept := e.allocs[:mark]
+	for _, a := range part {
+		if a.amount > 0 {
+			kept = append(kept, a)
+		}
+	}
+	e.allocs = kept
 }
 
 // BudgetUse is what one receipt uses of a budget.
