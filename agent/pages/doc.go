@@ -18,7 +18,7 @@
 //	WS   /v1/events            subprotocols "tillside.v1", "bearer.<token>"
 //	POST /v1/identify          a typed card number or phone
 //	POST /v1/receipts/{id}/spend    the cashier's choice of points
-//	GET  /v1/receipts/{id}     why an offer did not apply: the result with its trace
+//	GET  /v1/receipts/{id}     why an offer did not apply: explanation.not
 //
 // # What the pages read from the event stream
 //

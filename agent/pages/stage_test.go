@@ -189,9 +189,7 @@ func (s *stage) state(id, state string) {
 }
 
 func (s *stage) tellReceipt(id, state string) {
-	res := s.price(id)
-	res.Trace = nil
-	s.tellLocked(map[string]any{"type": "receipt", "receipt": id, "state": state, "result": res, "to_be_credited": s.mode == "offline"})
+	s.tellLocked(map[string]any{"type": "receipt", "receipt": id, "state": state, "result": s.price(id), "to_be_credited": s.mode == "offline"})
 }
 
 // price is the pocket-size programme: 5 % for gold, half off the second mug,
@@ -264,10 +262,6 @@ func (s *stage) price(id string) *loyalty.Result {
 		res.Tier = &loyalty.TierMove{Before: "gold", After: "gold", Next: "Platinum", Missing: "120.00", Unit: "points"}
 		res.Stamps = []loyalty.StampMove{{Card: "Coffee card", Added: 1, Held: 4, Goal: 6}}
 	}
-	res.Trace = []loyalty.TraceStep{
-		{Step: "candidate", Rule: "Happy morning", Reason: "schedule"},
-		{Step: "candidate", Rule: "From 50 euro: a mug", Reason: "not_enough", Text: "3.40 more for a free mug"},
-	}
 	return res
 }
 
@@ -339,7 +333,8 @@ func (s *stage) answer(r *http.Request) (any, int) {
 	}
 	parts := strings.Split(r.URL.Path, "/")
 	if r.Method == "GET" && len(parts) == 4 && parts[2] == "receipts" && s.receipts[parts[3]] != nil {
-		return map[string]any{"state": "open", "result": s.price(parts[3])}, 200
+		return map[string]any{"state": "open", "result": s.price(parts[3]), "explanation": loyalty.Explanation{Not: []loyalty.Sentence{
+			{Rule: "morning", Name: "Happy morning", Text: "not at this time"}, {Rule: "mug", Name: "From 50 euro: a mug", Text: "3.40 more for a free mug"}}}}, 200
 	}
 	if r.Method != "POST" || len(parts) != 5 || parts[2] != "receipts" {
 		return "not_found", 404

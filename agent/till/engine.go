@@ -81,6 +81,11 @@ func in(t loyalty.Text, language string) string {
 	return ""
 }
 
+// Explain implements Rules.
+func (e *engine) Explain(r *loyalty.Result, language string) *loyalty.Explanation {
+	return e.rb.Explain(r, language)
+}
+
 // Greet implements Rules.
 func (e *engine) Greet(m *loyalty.Member, now time.Time, language string) Greeting {
 	doc := e.rb.Programme()

@@ -28,6 +28,10 @@ type ReceiptView struct {
 	Opened   time.Time        `json:"opened"`
 	Changed  time.Time        `json:"changed"`
 	Customer string           `json:"customer"` // none, member, card
+	// Explanation says in sentences why the result is what it is, and of an
+	// open receipt also which offers did not apply. It is there while the
+	// rulebook that priced the receipt is in force.
+	Explanation *loyalty.Explanation `json:"explanation,omitempty"`
 }
 
 // ReturnView is one return against a receipt.
@@ -66,6 +70,7 @@ func (t *Till) receiptView(id string) (*ReceiptView, error) {
 		v.Customer = "card"
 	}
 	v.Print = t.printLines(&priced{result: v.Result}, 0)
+	v.Explanation = t.explain(v.Result)
 	for _, x := range r.Returns {
 		rv := ReturnView{Seq: x.Mark.Seq, At: x.At, Result: &loyalty.ReturnResult{}}
 		if err := json.Unmarshal(x.Result, rv.Result); err != nil {
@@ -100,7 +105,16 @@ func (t *Till) draftView(id string) (*ReceiptView, error) {
 		}
 	}
 	v.Print = t.printLines(p, 0)
+	v.Explanation = t.explain(p.result)
 	return v, nil
+}
+
+func (t *Till) explain(r *loyalty.Result) *loyalty.Explanation {
+	rules := t.c.Rules()
+	if rules == nil || rules.Version() != r.Rulebook {
+		return nil
+	}
+	return rules.Explain(r, t.c.Language)
 }
 
 // reconcileBody is what the cash software counted in a shift. What it leaves

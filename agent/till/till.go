@@ -31,6 +31,8 @@ type Rules interface {
 	// Return prices what comes back of a receipt; already are earlier returns,
 	// no lines means all that is left.
 	Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)
+	// Explain tells a result of this rulebook in sentences a cashier can say.
+	Explain(r *loyalty.Result, language string) *loyalty.Explanation
 	// Greet gives what cashier and display are told of a member.
 	Greet(m *loyalty.Member, now time.Time, language string) Greeting
 }

@@ -11,7 +11,7 @@
   now.receipt = null;  // {id, state, result, later}
   now.choice = '';     // what was last chosen in this receipt: max, '' or a number
   now.whynot = false;  // the reasons of what did not apply are shown
-  now.trace = null;    // those reasons, asked for when they are wanted
+  now.not = null;      // those reasons in sentences, asked for when they are wanted
   now.found = null;    // {key, blanks, good} or {text}: what became of the search
   now.last = [];       // what happened last: {at, key, blanks}
 
@@ -50,7 +50,7 @@
     if (before && !same) { now.choice = ''; now.whynot = false; byId('amount').value = ''; }
     if (before && !same && before.state === 'captured' && !e.member && !(e.result && e.result.member)) { now.who = null; }
     now.receipt = { id: e.receipt, state: e.state || 'open', result: e.result || null, later: !!e.to_be_credited };
-    now.trace = null;
+    now.not = null;
     askWhyNot();
     if (e.spend !== undefined) { now.choice = e.spend; }
     if (!same || before.state !== now.receipt.state) {
@@ -81,7 +81,7 @@
     now.receipt = null;
     now.choice = '';
     now.whynot = false;
-    now.trace = null;
+    now.not = null;
     byId('amount').value = '';
   }
 
@@ -196,21 +196,12 @@
     byId('whykey').disabled = !r;
     if (!r) { list.appendChild(T.el('li', 'plain', T.t('receipt.none'))); return; }
     if (!T.whyList(list, r)) { list.appendChild(T.el('li', 'plain', T.t('receipt.nothing'))); }
-    var trace = now.trace || [], names = ruleNames(r), seen = {};
-    for (i = 0; i < trace.length; i++) {
-      x = trace[i];
-      if (x.fired || !x.rule || seen[x.rule + x.reason]) { continue; }
-      seen[x.rule + x.reason] = true;
-      reasons.appendChild(T.el('li', '', (names[x.rule] || x.rule) + ': ' + (x.text || T.reason(x.reason))));
+    for (i = 0; now.not && i < now.not.length; i++) {
+      x = now.not[i];
+      reasons.appendChild(T.el('li', '', (x.name || x.rule || x.line) + ': ' + x.text));
     }
-    if (!now.trace) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.asking'))); }
+    if (!now.not) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.asking'))); }
     if (!reasons.firstChild) { reasons.appendChild(T.el('li', 'plain', T.t('whynot.none'))); }
-  }
-
-  function ruleNames(r) {
-    var n = {}, i, list = r.rules || [];
-    for (i = 0; i < list.length; i++) { if (list[i].name) { n[list[i].rule] = list[i].name; } }
-    return n;
   }
 
   function drawReceipt() {
@@ -306,10 +297,10 @@
      wants them. */
   function askWhyNot() {
     var r = now.receipt;
-    if (!now.whynot || !r || now.trace) { return; }
+    if (!now.whynot || !r || now.not) { return; }
     T.call('GET', '/v1/receipts/' + encodeURIComponent(r.id), null, function (err, a) {
-      if (now.receipt !== r || err) { if (err) { now.trace = []; draw(); } return; }
-      now.trace = a.result && a.result.trace || a.trace || [];
+      if (now.receipt !== r || err) { if (err) { now.not = []; draw(); } return; }
+      now.not = a.explanation && a.explanation.not || [];
       draw();
     });
   }
