@@ -89,7 +89,12 @@ func (j *Journal) open() error {
 	}
 	j.db, j.box = db, nil
 	if j.opts.Identity != (outbox.Identity{}) {
-		o := outbox.Options{Stamp: j.opts.Stamp, Mirror: j.path + ".mirror"}
+		o := outbox.Options{Stamp: j.opts.Stamp, Mirror: j.path + ".mirror",
+			// What the uplink stores goes the way of what the till stores: after
+			// a failed commit the file is opened again.
+			Update: func(fn func(*bbolt.Tx) error) error {
+				return j.Update(func(tx *Tx) error { return fn(tx.tx) })
+			}}
 		err = boltfile.Guard(func() (err error) {
 			j.box, err = outbox.Open(db, j.opts.Identity, o)
 			return err

@@ -130,7 +130,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	full := h.closed || len(h.pending) >= h.cfg.MaxPending || len(h.sessions) >= h.cfg.MaxSessions
 	h.mu.Unlock()
 	if full {
-		w.Header().Set("Retry-After", strconv.Itoa(5+rand.IntN(25)))
+		// From one to six times Busy: the tills come back spread.
+		after := h.cfg.Timing.Busy + time.Duration(rand.Int64N(int64(5*h.cfg.Timing.Busy)))
+		w.Header().Set("Retry-After", strconv.Itoa(max(int(after/time.Second), 1)))
 		http.Error(w, "too many tills at once", http.StatusServiceUnavailable)
 		return
 	}

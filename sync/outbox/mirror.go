@@ -63,11 +63,11 @@ func openMirror(path string, b *Box) (*mirror, error) {
 	m := &mirror{box: b, path: path, synced: time.Now()}
 	head, err := b.Head()
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	acked, err := b.Acked()
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	end, from := int64(0), acked
 	good := true
@@ -89,7 +89,7 @@ func openMirror(path string, b *Box) (*mirror, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return m, m.renew(acked)
 	case err != nil:
-		return nil, err
+		return m, err
 	}
 	if last.Seq > 0 && good {
 		own, err := b.HashAt(last.Seq)
@@ -101,7 +101,7 @@ func openMirror(path string, b *Box) (*mirror, error) {
 	if !good {
 		m.ahead = path + ".ahead-" + strconv.FormatInt(time.Now().Unix(), 10)
 		if err := boltfile.Rename(path, m.ahead); err != nil {
-			return nil, fmt.Errorf("keep the old mirror: %w", err)
+			return m, fmt.Errorf("keep the old mirror: %w", err)
 		}
 		return m, m.renew(acked)
 	}
@@ -111,12 +111,13 @@ func openMirror(path string, b *Box) (*mirror, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	m.f, m.size, m.last = f, int64(len(mirrorMagic))+end, last
 	if err := f.Truncate(m.size); err != nil {
 		f.Close()
-		return nil, err
+		m.f = nil
+		return m, err
 	}
 	if last.Seq > from.Seq {
 		from = last
@@ -124,7 +125,8 @@ func openMirror(path string, b *Box) (*mirror, error) {
 	if from.Seq < head.Seq {
 		if err := m.fill(from); err != nil {
 			f.Close()
-			return nil, err
+			m.f = nil
+			return m, err
 		}
 	}
 	return m, nil

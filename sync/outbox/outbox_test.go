@@ -430,6 +430,33 @@ func TestMirrorShowsASetBackJournal(t *testing.T) {
 	}
 }
 
+// TestNoMirrorIsNoReasonToStop: the mirror's place cannot be written, then it
+// can.
+func TestNoMirrorIsNoReasonToStop(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "away")
+	path := filepath.Join(folder, "journal.mirror")
+	db := openDB(t, filepath.Join(dir, "journal.db"))
+	b := openBox(t, db, id, path)
+	write(t, db, b, 5)
+	if st, err := b.Stats(); err != nil || st.MirrorError == nil {
+		t.Fatalf("%+v %v", st, err)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Ack(headAt(t, b, 2), nil); err != nil {
+		t.Fatal(err)
+	}
+	write(t, db, b, 1)
+	if st, err := b.Stats(); err != nil || st.MirrorError != nil {
+		t.Fatalf("%+v %v", st, err)
+	}
+	if got := mirrored(t, path); len(got) != 4 || got[0] != 3 {
+		t.Errorf("mirror has %v", got)
+	}
+}
+
 func FuzzMirror(f *testing.F) {
 	f.Add([]byte("TSMIRR1\n\x01\x00\x00\x00abcdx"))
 	dir := f.TempDir()
