@@ -63,6 +63,7 @@ balance, and talks to the centre whenever it can be reached.
     tillside status
     tillside config check`,
 		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.ArbitraryArgs, RunE: needCommand,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (default: till.toml in the data folder, then "+installer.DefaultConfig()+")")
