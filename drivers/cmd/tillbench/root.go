@@ -19,12 +19,15 @@ func root() *cobra.Command {
 		Long: `tillbench is the technician's and tester's tool for the devices beside a till.
 
   tillbench ports                      which serial ports are here, by stable names
+  tillbench probe                      what hangs on which port, asked harmlessly
   tillbench devices                    which drivers and models are known
+  tillbench smoke MODEL PORT           try one device
+  tillbench record PORT --out FILE     write down a session of a real device
   tillbench emulate till --dir /tmp/t  a scanner, a printer and a display without hardware
   tillbench render job.bin --text      what a printer would make of these bytes`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(portsCommand(), devicesCommand(), emulateCommand(), renderCommand())
+	cmd.AddCommand(portsCommand(), devicesCommand(), probeCommand(), smokeCommand(), emulateCommand(), renderCommand(), recordCommand())
 	return cmd
 }
 
