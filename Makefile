@@ -48,6 +48,16 @@ test-short: ## the tests that take seconds
 e2e: build ## whole-till stories and browser tests only
 	go test -count=1 ./agent/e2e/... ./agent/pages/...
 
+.PHONY: gallery
+gallery: ## every page in every state as pictures for the eye, into out/gallery (needs Chromium)
+	go test -count=1 ./agent/pages -run 'Screens|Real|Console' -args -out $(CURDIR)/out/gallery
+	@echo out/gallery/index.html
+
+.PHONY: pictures
+pictures: ## the pictures of the docs anew, of a real sale (needs Chromium)
+	go test -count=1 ./agent/pages -run Pictures -args -out $(CURDIR)/agent/docs/img
+	@rm -f agent/docs/img/index.html
+
 .PHONY: format
 format: ## no file that gofmt would change
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; }

@@ -29,6 +29,12 @@ var browser struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if *out != "" {
+		if err := index(*out); err != nil {
+			fmt.Fprintln(os.Stderr, "gallery:", err)
+			code = 1
+		}
+	}
 	for i := len(browser.stop) - 1; i >= 0; i-- {
 		browser.stop[i]()
 	}

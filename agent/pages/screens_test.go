@@ -3,8 +3,10 @@ package pages
 import (
 	"context"
 	"flag"
+	"html/template"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,9 +36,32 @@ func (b *tab) shoot(name string) {
 	}
 }
 
+// index writes a page that shows all pictures of the folder.
+func index(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.png"))
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	for i, n := range names {
+		names[i] = strings.TrimSuffix(filepath.Base(n), ".png")
+	}
+	f, err := os.Create(filepath.Join(dir, "index.html"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return template.Must(template.New("").Parse(`<!doctype html><meta charset="utf-8"><title>Tillside: every page in every state</title>
+<style>body { font: 15px sans-serif; background: #ddd; } figure { display: inline-block; margin: 8px; vertical-align: top; } img { max-width: 620px; border: 1px solid #555; }</style>
+<h1>Every page in every state: {{len .}} pictures</h1>
+{{range .}}<figure><figcaption>{{.}}</figcaption><a href="{{.}}.png"><img src="{{.}}.png" alt="{{.}}" loading="lazy"></a></figure>
+{{end}}`)).Execute(f, names)
+}
+
 // TestScreens draws every state of both pages into a folder, for the eye:
 //
 //	go test ./agent/pages -run Screens -args -out DIR
+//
+// The tests against the real programs add theirs; `make gallery` does all.
 func TestScreens(t *testing.T) {
 	if *out == "" {
 		t.Skip("pictures are made on request: go test ./agent/pages -run Screens -args -out DIR")
