@@ -109,7 +109,7 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 	err := b.db.Read(ctx, func(tx *db.Tx) error {
 		switch lane {
 		case wire.LaneUrgent:
-			return feedUrgent(tx, f, maxItems)
+			return b.feedUrgent(tx, f, maxItems)
 		case wire.LaneRulebook:
 			return feedRulebook(tx, f)
 		case wire.LaneMember:
@@ -120,20 +120,12 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 	return f, err
 }
 
-// rewind starts a lane anew for a till that has more of it than we: the
-// database was restored from a copy.
-func rewind(f *wire.Feed, head int64) {
-	if f.After > uint64(head) {
-		f.After, f.Upto, f.Reset = 0, 0, true
-	}
-}
-
-func feedUrgent(tx *db.Tx, f *wire.Feed, maxItems int) error {
+func (b *backend) feedUrgent(tx *db.Tx, f *wire.Feed, maxItems int) error {
 	head, err := tx.Counter("urgent")
 	if err != nil {
 		return err
 	}
-	rewind(f, head)
+	b.rewind(f, head)
 	return tx.Rows(`SELECT n, kind, ref, member, status FROM urgent WHERE n > ? ORDER BY n LIMIT ?`, []any{int64(f.After), maxItems}, func(r *sql.Rows) error {
 		var n int64
 		var ref []byte
@@ -177,7 +169,7 @@ func (b *backend) feedMembers(tx *db.Tx, f *wire.Feed, d hub.Device, maxItems, m
 	if err != nil {
 		return err
 	}
-	rewind(f, head)
+	b.rewind(f, head)
 	dev, err := fleet.ByID(tx, d.ID)
 	if err != nil {
 		return err
@@ -359,6 +351,9 @@ func (b *backend) Presence(ctx context.Context, p hub.Presence) {
 	err := b.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		return fleet.Heard(tx, fleet.Report{Device: p.Device, At: p.At, Program: p.Agent, Bundle: p.Bundle, Last: p.Last.Seq})
 	})
+	if err == nil && p.Online && p.Bundle > 0 {
+		err = b.raise(context.WithoutCancel(ctx), p)
+	}
 	if err != nil {
 		b.log.Error("note presence", "device", p.Device, "error", err)
 	}

@@ -492,3 +492,55 @@ func TestAddressFileComesAndGoes(t *testing.T) {
 		t.Error("the file stays after the end")
 	}
 }
+
+// A centre restored from a copy gets what the copy lacks from the tills.
+func TestRestoredFromACopy(t *testing.T) {
+	r := start(t)
+	id := r.member("4000")
+	x := r.till("s1", "1")
+	x.sale(t, "1", id, wire.Ref{}, 100, 0, "")
+	x.drained(t)
+	until(t, "the till heard of it", func() bool {
+		m, _ := x.snapshot(t, id)
+		return m != nil && m.Wallets["points"].Active == 100
+	})
+	file := filepath.Join(t.TempDir(), "copy.db")
+	if err := r.s.DB().Backup(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		x.sale(t, fmt.Sprint(i+2), id, wire.Ref{}, 100, 0, "")
+		x.drained(t)
+	}
+	// Something only the lost database knew: it moved the till's cursor on.
+	lost := r.member("5000")
+	until(t, "the till has the lost member", func() bool { m, _ := x.snapshot(t, lost); return m != nil })
+	until(t, "the till heard of that", func() bool {
+		m, _ := x.snapshot(t, id)
+		return m.Wallets["points"].Active == 600
+	})
+	r.close()
+	for _, f := range []string{"-wal", "-shm"} {
+		os.Remove(filepath.Join(r.dir, db.FileName+f))
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, db.FileName), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	second := r.member("6000") // its place in the feed must not be one the till has passed
+	until(t, "the till has brought the rest", func() bool { return r.balance(id).Available == 600 })
+	until(t, "the till knows the new member", func() bool { m, _ := x.snapshot(t, second); return m != nil })
+	x.sale(t, "last", id, wire.Ref{}, 100, 0, "")
+	until(t, "the till knows the balance", func() bool {
+		m, _ := x.snapshot(t, id)
+		return m.Wallets["points"].Active == 700
+	})
+	if reason := x.ForkedBy(); reason != "" {
+		t.Errorf("the till was told that it forked: %s", reason)
+	}
+	r.sound()
+}

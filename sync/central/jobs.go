@@ -136,18 +136,15 @@ func (s *Server) sweep(ctx context.Context) error {
 	for {
 		done := false
 		err := s.db.Write(ctx, func(tx *db.Tx) error {
-			head, err := tx.Counter("feed")
-			if err != nil {
-				return err
-			}
 			swept, err := tx.Counter("feed_swept")
 			if err != nil {
 				return err
 			}
 			// The newest rows are left alone: sessions are about to read them.
-			upto := min(swept+stretch, head-stretch)
-			if done = upto <= swept; done {
-				return nil
+			var upto int64
+			ok, err := tx.Row(`SELECT n FROM feed WHERE n > ? ORDER BY n LIMIT 1 OFFSET ?`, []any{swept, stretch}, &upto)
+			if done = !ok; err != nil || done {
+				return err
 			}
 			err = tx.Exec(`DELETE FROM feed WHERE n > ? AND n <= ? AND EXISTS
 				(SELECT 1 FROM member_state s WHERE s.member = feed.member AND s.changed > feed.n)`, swept, upto)

@@ -21,6 +21,7 @@ import (
 	"github.com/tillside/tillside/sync/central/members"
 	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/hub"
+	"github.com/tillside/tillside/sync/wire"
 )
 
 // AddressFile holds the real listen address while the server runs.
@@ -58,6 +59,7 @@ type Server struct {
 	listener net.Listener
 	engine   *Engine
 	tls      bool
+	gaps     map[wire.Lane][]gap // set in Open, never changed
 
 	// Password of the first operator, when this start made one. It is not
 	// kept anywhere else.
@@ -102,6 +104,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 			return err
 		}
 		if err = firstKey(tx, cfg.SignKey, cfg.Now()); err != nil {
+			return err
+		}
+		if s.gaps, err = jump(tx, cfg.Now()); err != nil {
 			return err
 		}
 		s.Password, err = access.First(tx, cfg.Now())

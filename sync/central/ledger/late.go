@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/tillside/tillside/agent/loyalty"
@@ -149,4 +150,50 @@ func (w *work) receiptByID(id int64) (*receipt, error) {
 		return nil, err
 	}
 	return w.receipt(at)
+}
+
+// Retry books parked records again, oldest first: after an upgrade that knows
+// their type, or once their member is there. It tells how many are booked now
+// and how many stay parked. Those of a till that was replaced count as well.
+func (l *Ledger) Retry(tx *db.Tx, limit int) (booked, left int, err error) {
+	w, err := l.work(tx)
+	if err != nil {
+		return 0, 0, err
+	}
+	var rows []Source
+	err = tx.Rows(`SELECT device, epoch, seq FROM parked WHERE resolved = 0 ORDER BY at, device, epoch, seq LIMIT ?`, []any{limit}, func(r *sql.Rows) error {
+		var s Source
+		err := r.Scan(&s.Device, &s.Epoch, &s.Seq)
+		rows = append(rows, s)
+		return err
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("read parked records: %w", err)
+	}
+	for _, src := range rows {
+		it, err := w.recall(src)
+		var p *errPoison
+		switch {
+		case errors.Is(err, wire.ErrMalformed) || err == nil && it == nil:
+			left++
+			continue
+		case err != nil:
+			return 0, 0, err
+		}
+		if err := w.apply(it, src); errors.As(err, &p) {
+			left++
+			continue
+		} else if err != nil {
+			return 0, 0, fmt.Errorf("record %d/%d/%d: %w", src.Device, src.Epoch, src.Seq, err)
+		}
+		booked++
+		err = tx.Exec(`UPDATE parked SET resolved = ? WHERE device = ? AND epoch = ? AND seq = ?`, db.Millis(w.now), src.Device, int64(src.Epoch), int64(src.Seq))
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	if err := w.applyWaiting(); err != nil {
+		return 0, 0, err
+	}
+	return booked, left, w.flush()
 }

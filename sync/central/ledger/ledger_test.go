@@ -239,6 +239,32 @@ func TestPoisonIsParked(t *testing.T) {
 	})
 }
 
+// A parked record is booked once its reason is gone, once.
+func TestRetry(t *testing.T) {
+	c := open(t)
+	d := c.device(1)
+	d.sale("1", ann, 100)
+	d.sale("2", ann, 0, spend("", 10), func(_ *wire.Commit, r *loyalty.Result) { r.Spend.Points = 5 })
+	if p := d.flush(); len(p) != 2 {
+		t.Fatalf("parked %v", p)
+	}
+	retry := func(wantBooked, wantLeft int) {
+		t.Helper()
+		c.write(func(tx *db.Tx) error {
+			booked, left, err := c.l.Retry(tx, 100)
+			if booked != wantBooked || left != wantLeft {
+				t.Errorf("booked %d, left %d", booked, left)
+			}
+			return err
+		})
+	}
+	retry(0, 2)
+	c.member(ann)
+	retry(1, 1)
+	retry(0, 1)
+	c.want(ann, Balance{Available: 100, Issued: -100})
+}
+
 // A record that passes every check and still cannot be booked does not hold
 // up the others either.
 func TestUnbookableIsParked(t *testing.T) {

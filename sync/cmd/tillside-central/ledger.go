@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tillside/tillside/sync/central/access"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
@@ -15,7 +17,7 @@ import (
 
 func ledgerCommand(p *program) *cobra.Command {
 	c := group("ledger", "The ledger: verify it, add it up")
-	c.AddCommand(ledgerVerify(p), ledgerTotals(p), ledgerParked(p), ledgerReceipts(p))
+	c.AddCommand(ledgerVerify(p), ledgerTotals(p), ledgerParked(p), ledgerRetry(p), ledgerReceipts(p))
 	return c
 }
 
@@ -111,4 +113,24 @@ func ledgerParked(p *program) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+func ledgerRetry(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use: "retry", Short: "Book parked records again", Args: args(cobra.NoArgs),
+		Long: `Books parked records again: after an upgrade that knows their type, or once
+their member is there. What still cannot be booked stays parked.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, m *members.Room) error {
+				return d.Write(ctx, func(tx *db.Tx) error {
+					booked, left, err := m.Ledger.Retry(tx, 10_000)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "%d booked, %d still parked\n", booked, left)
+					return access.Note(tx, "command line", "ledger retry", "", fmt.Sprintf("%d booked", booked), time.Now())
+				})
+			})
+		},
+	}
 }

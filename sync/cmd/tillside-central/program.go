@@ -204,8 +204,8 @@ func backupCommand(p *program) *cobra.Command {
 
 The signing key of the rulebooks is not in it: keep a copy of that file apart.
 To restore: stop the centre, put the copy in the data folder as central.db,
-remove central.db-wal and central.db-shm, start. Tills that had sent more than
-the copy knows are told so and stop until they are enrolled again.`,
+remove central.db-wal and central.db-shm, start. What the copy lacks the tills
+send again; they keep their journals for 35 days.`,
 		Example: "  tillside-central backup /var/backups/central-monday.db",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
