@@ -9,6 +9,7 @@ import (
 	"github.com/tillside/tillside/drivers/datecs"
 	"github.com/tillside/tillside/drivers/escpos"
 	"github.com/tillside/tillside/drivers/magstripe"
+	"github.com/tillside/tillside/drivers/novitus"
 	"github.com/tillside/tillside/drivers/pirit"
 	"github.com/tillside/tillside/drivers/pole"
 	"github.com/tillside/tillside/drivers/posnet"
@@ -41,6 +42,7 @@ var list = []drivers.Driver{
 	escpos.Driver,
 	magstripe.Driver,
 	pirit.Driver,
+	novitus.Driver,
 	pole.Driver,
 	posnet.Driver,
 	rfid.Driver,

@@ -31,13 +31,16 @@ func (d *Printer) begin(ctx context.Context) (leave func(), err error) {
 	return leave, nil
 }
 
-// ready refuses to begin a document that plainly cannot be printed.
+// ready refuses to begin a document that plainly cannot be printed, and ends a
+// slip that another run of the program left open.
 func (d *Printer) ready(ctx context.Context, op string) error {
-	return d.turn.Ask(ctx, op, func(ctx context.Context, p *line.Port) error {
+	left := false
+	err := d.turn.Ask(ctx, op, func(ctx context.Context, p *line.Port) error {
 		st, err := d.readStatus(ctx, p)
 		if err != nil {
 			return err
 		}
+		left = d.bits.NonFiscalOpen()
 		d.sess.SetStatus(st)
 		for _, c := range st.Codes {
 			if c.Severity() == drivers.Fault && c != drivers.ShiftExpired {
@@ -46,6 +49,10 @@ func (d *Printer) ready(ctx context.Context, op string) error {
 		}
 		return nil
 	})
+	if err == nil && left {
+		err = d.endSlip(ctx)
+	}
+	return err
 }
 
 func (d *Printer) command(op string, code uint16, data []byte) *command {

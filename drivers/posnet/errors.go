@@ -30,6 +30,7 @@ const (
 	RefusedTextLong       = 2057
 	RefusedLineCount      = 2058
 	RefusedState          = 2060
+	RefusedUnfinished     = 2062 // part of another document is printed
 	RefusedParameter      = 2063
 	RefusedFooter         = 2066
 	RefusedFormID         = 2501

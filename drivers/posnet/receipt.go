@@ -117,9 +117,21 @@ func (d *Printer) OpenReceipt(ctx context.Context, head drivers.ReceiptHead) err
 	if err := d.ready(ctx, op); err != nil {
 		return err
 	}
-	c := newCommand(op, "trinit", P("bm", 0))
-	c.decide = d.decideOpen(true)
-	if err := d.run(ctx, c); err != nil {
+	first := func() *command {
+		c := newCommand(op, "trinit", P("bm", 0))
+		c.decide = d.decideOpen(true)
+		return c
+	}
+	c := first()
+	err = d.run(ctx, c)
+	if c.done && c.answer.Refusal == RefusedUnfinished {
+		// Another run of the program left a foot or a form open.
+		d.run(ctx, newCommand(op, "trftrend"))
+		if err = d.endForm(ctx); err == nil {
+			err = d.run(ctx, first())
+		}
+	}
+	if err != nil {
 		return err
 	}
 	d.expired = false

@@ -34,8 +34,9 @@ func (d *Printer) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome
 	started := false // something of the text may be on paper
 	for i, c := range cmds {
 		err := d.run(ctx, c)
-		if i == 0 && c.done && c.answer.Refused && c.answer.Refusal == RefusedFormStarted {
-			// Another run of the program left a form open.
+		if i == 0 && c.done && c.answer.Refused && (c.answer.Refusal == RefusedFormStarted || c.answer.Refusal == RefusedUnfinished) {
+			// Another run of the program left a form or a foot open.
+			d.run(ctx, newCommand(c.op, "trftrend"))
 			if err = d.endForm(ctx); err == nil {
 				c = newCommand(c.op, c.msg.Command, c.msg.Params...)
 				err = d.run(ctx, c)

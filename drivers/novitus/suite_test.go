@@ -1,0 +1,75 @@
+package novitus_test
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/drivertest"
+	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	emulated "github.com/tillside/tillside/drivers/emulator/novitus"
+	"github.com/tillside/tillside/drivers/novitus"
+)
+
+func build(t *testing.T, port string, env drivers.Env) *novitus.Printer {
+	t.Helper()
+	r := drivers.NewRegistry()
+	r.Add(novitus.Driver)
+	dev, err := r.Build(drivers.Config{Name: "printer", Driver: "novitus", Port: port,
+		Options: drivers.Options{"answer": "60ms", "patience": "20s"}}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dev.(*novitus.Printer)
+}
+
+func bench(d *novitus.Printer, e *emulated.Printer) drivertest.FiscalBench {
+	return drivertest.FiscalBench{
+		Device: d, Roll: e.Roll, RollFrom: e.RollFrom, Closed: e.Closed, Heal: e.Heal, Mend: e.Mend, Unplug: e.Unplug, Letters: "Żurek łąka",
+		Fail: func(f drivertest.Fault, after int) bool {
+			// DLE has one bit for all faults of the mechanism, so none for the
+			// cover; and there is no word for a day that lasts too long.
+			return f != drivertest.ShiftOld && f != drivertest.CoverOpen && e.Fail(fiscal.Fault(f), after)
+		},
+	}
+}
+
+func TestSuiteInMemory(t *testing.T) {
+	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+		e := emulated.New(emulated.Options{})
+		mem := fiscal.InMemory(e)
+		t.Cleanup(mem.Close)
+		return bench(build(t, "COM7", drivers.Env{OpenLine: mem.Open}), e)
+	})
+}
+
+func TestSuiteOnPseudoTerminal(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("pseudo-terminals that look like serial ports are Linux only")
+	}
+	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+		e := emulated.New(emulated.Options{})
+		link := filepath.Join(t.TempDir(), "printer")
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Add(1)
+		ready := make(chan struct{}, 1)
+		go func() {
+			defer wg.Done()
+			if err := fiscal.OnPty(ctx, e, link, func() {
+				select {
+				case ready <- struct{}{}:
+				default:
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		}()
+		t.Cleanup(func() { cancel(); wg.Wait() })
+		<-ready
+		return bench(build(t, link, drivers.Env{}), e)
+	})
+}
