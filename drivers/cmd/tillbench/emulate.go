@@ -60,6 +60,9 @@ Standard input that is closed from the start (a service, a script with
 </dev/null) stops the device at once: give --stdin=false there.`,
 	}
 	cmd.AddCommand(emulateScanner(), emulatePrinter(), emulateDisplay(), emulateTill())
+	for _, p := range fiscalPrinters {
+		cmd.AddCommand(emulateFiscal(p))
+	}
 	return cmd
 }
 

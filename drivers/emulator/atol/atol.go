@@ -61,6 +61,7 @@ func New(o Options) *Printer {
 		o.Now = time.Now
 	}
 	p := &Printer{o: o}
+	p.Columns = o.Columns
 	p.m = machine{p: p}
 	return p
 }
@@ -70,6 +71,13 @@ func (p *Printer) Closed() (receipts int, total int64) {
 	p.Mu.Lock()
 	defer p.Mu.Unlock()
 	return p.m.receipts, p.m.total
+}
+
+// PowerCycle switches the register off and on.
+func (p *Printer) PowerCycle() {
+	p.Mu.Lock()
+	defer p.Mu.Unlock()
+	p.tasks, p.m.mode = nil, 0
 }
 
 const gap = 200 * time.Millisecond

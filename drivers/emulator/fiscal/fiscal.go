@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tillside/tillside/drivers/emulator/paper"
 )
 
 // Fault is something that goes wrong.
@@ -72,7 +74,12 @@ type Line struct {
 // says so.
 type Base struct {
 	Mu sync.Mutex
+	// Columns of the paper, for the picture of it; 0 means 42.
+	Columns int
 
+	sheet   *paper.Roll
+	always  Fault // strikes every command
+	hang    bool
 	roll    []Line
 	waiting []strike
 	holds   map[Fault]bool
@@ -131,6 +138,9 @@ func (b *Base) Strike() Fault {
 		}
 	}
 	b.waiting = rest
+	if now == "" {
+		now = b.always
+	}
 	if now == UnplugBefore || now == UnplugAfter || now == PowerCut {
 		b.setPulled(true)
 	}
@@ -142,8 +152,7 @@ func (b *Base) Strike() Fault {
 func (b *Base) Heal() {
 	b.Mu.Lock()
 	defer b.Mu.Unlock()
-	b.holds = nil
-	b.waiting = nil
+	b.holds, b.waiting, b.always, b.hang = nil, nil, "", false
 	b.setPulled(false)
 }
 
@@ -182,7 +191,10 @@ func (b *Base) Pulled() (bool, <-chan struct{}) {
 }
 
 // Print puts a line on the roll. Call it with Mu held.
-func (b *Base) Print(l Line) { b.roll = append(b.roll, l) }
+func (b *Base) Print(l Line) {
+	b.roll = append(b.roll, l)
+	b.paperRoll().Add(l.item())
+}
 
 // PrintText puts text on the roll, cut to lines of so many columns. Call it
 // with Mu held.
@@ -231,6 +243,7 @@ func (b *Base) Tear() {
 	b.Mu.Lock()
 	defer b.Mu.Unlock()
 	b.roll = nil
+	b.paperRoll().Clear()
 }
 
 // String is the line as text.

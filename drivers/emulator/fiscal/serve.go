@@ -2,11 +2,11 @@ package fiscal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
 
+	"github.com/tillside/tillside/drivers/emulator"
 	"github.com/tillside/tillside/drivers/line"
 )
 
@@ -46,21 +46,6 @@ func serveOne(ctx context.Context, m Machine, raw line.Raw, name string) {
 	cancel()
 }
 
-// untilPlugged waits until the plug is in.
-func untilPlugged(ctx context.Context, m Machine) error {
-	for {
-		pulled, changed := m.Pulled()
-		if !pulled {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // Memory makes a line.OpenFunc whose other end is the machine. Close waits
 // for its goroutines.
 type Memory struct {
@@ -97,84 +82,54 @@ func (mem *Memory) Close() {
 	mem.wg.Wait()
 }
 
-// OnTCP serves a machine on a TCP address, one connection at a time, until
-// the context ends. While the plug is out nobody listens. ready is called with
-// the real address each time listening begins.
-func OnTCP(ctx context.Context, m Machine, address string, ready func(net.Addr)) error {
-	for {
-		if err := untilPlugged(ctx, m); err != nil {
-			return nil
-		}
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return fmt.Errorf("listen on %s: %w", address, err)
-		}
-		address = l.Addr().String()
-		if ready != nil {
-			ready(l.Addr())
-		}
-		acceptAll(ctx, m, l)
-		if ctx.Err() != nil {
-			return nil
-		}
-	}
+// OnTCP serves a printer on a TCP address until the context ends. While the
+// plug is out nobody listens. ready, when not nil, is called with the address as
+// drivers write it, each time listening begins.
+func OnTCP(ctx context.Context, p Printer, listen string, ready func(address string)) error {
+	return onCable(ctx, p, func(m emulator.Machine) (*emulator.Cable, error) { return emulator.TCP(listen, m) }, ready)
 }
 
-func acceptAll(ctx context.Context, m Machine, l net.Listener) {
-	actx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		defer l.Close()
-		for {
-			pulled, changed := m.Pulled()
-			if pulled {
-				return
-			}
-			select {
-			case <-changed:
-			case <-actx.Done():
-				return
-			}
-		}
-	}()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		serveOne(ctx, m, c, "tcp")
-		if pulled, _ := m.Pulled(); pulled || ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// OnPty serves a machine on pseudo-terminals, Linux only. The slave's path is
+// OnPty serves a printer on pseudo-terminals, Linux only. The slave's path is
 // kept as a symbolic link at link; the link is away while the plug is out.
 // ready, when not nil, is called each time the link stands.
-func OnPty(ctx context.Context, m Machine, link string, ready func()) error {
+func OnPty(ctx context.Context, p Printer, link string, ready func()) error {
+	return onCable(ctx, p, func(m emulator.Machine) (*emulator.Cable, error) { return emulator.PTY(link, m) },
+		func(string) {
+			if ready != nil {
+				ready()
+			}
+		})
+}
+
+// onCable keeps the cable plugged as the printer's own plug says.
+func onCable(ctx context.Context, p Printer, lay func(emulator.Machine) (*emulator.Cable, error), ready func(string)) error {
+	b := NewBridge(p)
+	c, err := lay(b)
+	if err != nil {
+		return fmt.Errorf("lay a cable: %w", err)
+	}
+	defer c.Close()
 	for {
-		if err := untilPlugged(ctx, m); err != nil {
-			return nil
+		pulled, changed := p.Pulled()
+		switch {
+		case pulled && c.Plugged():
+			c.Unplug()
+		case !pulled:
+			if !c.Plugged() {
+				if err := c.Plug(); err != nil {
+					return err
+				}
+			}
+			if ready != nil {
+				ready(c.Address())
+			}
 		}
-		master, remove, err := openPty(link)
-		if err != nil {
-			return fmt.Errorf("make a pseudo-terminal: %w", err)
-		}
-		if ready != nil {
-			ready()
-		}
-		serveOne(ctx, m, master, link)
-		remove()
-		if ctx.Err() != nil {
+		select {
+		case <-changed:
+		case <-b.torn: // pulled, and mended before we looked
+			c.Unplug()
+		case <-ctx.Done():
 			return nil
 		}
 	}
 }
-
-// ErrNoPty: this system has no pseudo-terminals that look like serial ports.
-var ErrNoPty = errors.New("no pseudo-terminals on this system; serve the emulator on TCP")

@@ -59,6 +59,7 @@ func New(o Options) *Printer {
 		o.Now = time.Now
 	}
 	p := &Printer{o: o, page: codepage.Must("cp866")}
+	p.Columns = o.Columns
 	p.m = machine{p: p, settings: map[string]string{}}
 	return p
 }
@@ -68,6 +69,13 @@ func (p *Printer) Closed() (receipts int, total int64) {
 	p.Mu.Lock()
 	defer p.Mu.Unlock()
 	return p.m.receipts, p.m.total
+}
+
+// PowerCycle switches the register off and on.
+func (p *Printer) PowerCycle() {
+	p.Mu.Lock()
+	defer p.Mu.Unlock()
+	p.m.started = false
 }
 
 const gap = 200 * time.Millisecond

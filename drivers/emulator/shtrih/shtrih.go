@@ -67,6 +67,7 @@ func New(o Options) *Printer {
 		o.Now = time.Now
 	}
 	p := &Printer{o: o, page: codepage.Must("cp1251")}
+	p.Columns = o.Columns
 	p.m = machine{p: p, document: -1}
 	return p
 }
@@ -209,6 +210,13 @@ func (p *Printer) strike() fiscal.Fault {
 		p.m.breaking = true
 	}
 	return f
+}
+
+// PowerCycle switches the register off and on.
+func (p *Printer) PowerCycle() {
+	p.Mu.Lock()
+	defer p.Mu.Unlock()
+	p.off()
 }
 
 // off is what a power cut takes away.
