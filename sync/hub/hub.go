@@ -298,8 +298,11 @@ func (h *Hub) Close(ctx context.Context) error {
 		c.Close()
 	}
 	h.mu.Unlock()
-	for _, s := range h.list() {
-		s.refuse(&wire.Refuse{Code: wire.RefuseBusy, Message: "the centre restarts", AfterMS: int64(1000 + rand.IntN(9000))})
+	// The tills come back spread: ten seconds, or 12 ms for each.
+	list := h.list()
+	spread := max(9_000, 12*len(list))
+	for _, s := range list {
+		s.refuse(&wire.Refuse{Code: wire.RefuseBusy, Message: "the centre restarts", AfterMS: int64(1000 + rand.IntN(spread))})
 	}
 	done := make(chan struct{})
 	go func() { // ends with the sessions, which end at the latest after the cancel below
