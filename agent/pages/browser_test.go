@@ -18,7 +18,7 @@ import (
 
 // patience is how long a page may take for anything; only a broken page needs
 // it all.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var browser struct {
 	sync.Once

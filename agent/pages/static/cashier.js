@@ -151,23 +151,32 @@
     drawBalances(m && known ? m : null);
     drawGoal();
 
-    var list = T.clear(byId('prompts')), p = m && m.prompts || [];
-    for (i = 0; i < p.length; i++) { list.appendChild(T.el('li', '', p[i])); }
     var words = m ? sayNow(m) : T.t('wait.say');
+    var list = T.clear(byId('prompts')), p = m && m.prompts || [], more = m ? told() : [];
+    for (i = 0; i < p.length; i++) { list.appendChild(T.el('li', '', p[i])); }
+    for (i = 0; i < more.length; i++) { if (more[i].text !== words) { list.appendChild(T.el('li', '', more[i].text)); } }
     T.put(byId('say'), words);
     byId('say').className = words.length > 75 ? 'long' : '';
   }
 
+  /* What rulebook and rules tell the cashier about this receipt. */
+  function told() {
+    var r = now.receipt, list = r && r.state !== 'captured' && r.result && r.result.messages || [], out = [], i;
+    for (i = 0; i < list.length; i++) { if (list[i].to === 'cashier') { out.push(list[i]); } }
+    return out;
+  }
+
   /* One thing to say: after the sale the thanks, then what a rule of this
-     receipt wants said, then what the member's data suggest. */
+     receipt wants said, then what the member's data suggest. All else that is
+     told stands in the list of prompts. */
   function sayNow(m) {
-    var r = now.receipt, list = r && r.result && r.result.messages || [], i;
+    var r = now.receipt, list = told(), i;
     if (r && r.state === 'captured') {
       var n = T.earned(r.result);
       if (!T.isZero(n)) { return T.t(r.later ? 'say.thanks.later' : 'say.thanks', { points: T.points(n) }); }
       return T.t('say.bye');
     }
-    for (i = 0; i < list.length; i++) { if (list[i].to === 'cashier') { return list[i].text; } }
+    for (i = 0; i < list.length; i++) { if (list[i].rule) { return list[i].text; } }
     if (!now.who.known) { return T.t('unknown.say'); }
     if (T.has('say.' + m.card_status)) { return T.t('say.' + m.card_status); }
     if (m.say) { return m.say; }
@@ -210,6 +219,7 @@
     T.put(byId('rstate'), x ? T.has('state.' + state) ? T.t('state.' + state) : state : '');
     byId('rstate').className = 'badge' + (state === 'captured' ? ' good' : state === 'voided' ? ' bad' : state === 'held' ? ' warn' : '');
     T.put(byId('earnlabel'), T.t(x && x.later ? 'sum.later' : state === 'captured' ? 'sum.earned' : 'sum.earns'));
+    T.put(byId('netlabel'), T.t(state === 'captured' ? 'sum.paid' : 'sum.net'));
     T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), r.currency) : '\u2013');
     T.put(byId('earned'), r ? T.plus(T.earned(r)) : '\u2013');
     T.put(byId('net'), r ? T.money(r.totals.net, r.currency) : '\u2013');

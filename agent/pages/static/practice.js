@@ -331,6 +331,7 @@
   function drawTill() {
     var r = sale.result, open = sale.state === 'open' && !sale.unsure, s = r && r.spend, may = open && s && !T.isZero(s.max_points);
     var cur = r ? r.currency : now.currency, using = r && s && !T.isZero(s.points), text;
+    T.put(byId('netlabel'), T.t(sale.state === 'captured' ? 'sum.paid' : 'sum.net'));
     T.put(byId('gross'), r ? T.money(r.totals.gross, cur) : '\u2013');
     T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), cur) : '\u2013');
     T.put(byId('redeemed'), r ? T.money(T.negate(r.totals.redeemed), cur) : '\u2013');
