@@ -63,7 +63,7 @@ func (s *split) share(total int64, weights, caps, out []int64) int64 {
 				continue
 			}
 		}
-		s.spread(total, sum, weights, caps, out)
+		s.spread(total, sum, weights, out)
 		return 0
 	}
 	return total
@@ -78,7 +78,7 @@ func needsCap(total, w, sum, room int64) bool {
 
 // spread shares total among the open parts, whose exact shares are below
 // their caps.
-func (s *split) spread(total, sum int64, weights, caps, out []int64) {
+func (s *split) spread(total, sum int64, weights, out []int64) {
 	s.rem = s.rem[:0]
 	left := total
 	for _, i := range s.open {
@@ -95,30 +95,23 @@ func (s *split) spread(total, sum int64, weights, caps, out []int64) {
 	for k := range s.open {
 		s.order = append(s.order, int32(k))
 	}
-	s.sortSpare()
-	// An exact share below its cap leaves room for one more unit.
-	for k := 0; left > 0; k = (k + 1) % len(s.order) {
-		i := s.open[s.order[k]]
-		if caps == nil || out[i] < caps[i] {
-			out[i]++
-			left--
-		}
-	}
-}
-
-// sortSpare orders the parts by their claim on a spare unit. A heap sort
-// keeps it in place without allocations and has no bad input.
-func (s *split) sortSpare() {
+	// The sum of the remainders is left units, each below one, so fewer units
+	// are left than there are parts: each part takes at most one. An exact
+	// share below its cap leaves room for it. A heap finds the next claimant
+	// in place, without allocations and without a bad input.
 	o := s.order
 	for i := len(o)/2 - 1; i >= 0; i-- {
 		s.sift(i, len(o))
 	}
-	for n := len(o) - 1; n > 0; n-- {
-		o[0], o[n] = o[n], o[0]
+	for n := len(o) - 1; left > 0; n-- {
+		out[s.open[o[0]]]++
+		left--
+		o[0] = o[n]
 		s.sift(0, n)
 	}
 }
 
+// sift lets element i of a heap of n sink until no claim below it is better.
 func (s *split) sift(i, n int) {
 	o := s.order
 	for {
@@ -126,10 +119,10 @@ func (s *split) sift(i, n int) {
 		if c >= n {
 			return
 		}
-		if c+1 < n && s.before(o[c], o[c+1]) {
+		if c+1 < n && s.before(o[c+1], o[c]) {
 			c++
 		}
-		if !s.before(o[i], o[c]) {
+		if !s.before(o[c], o[i]) {
 			return
 		}
 		o[i], o[c] = o[c], o[i]

@@ -27,6 +27,9 @@ type Input struct {
 	Lease Points
 	// Trace says how much of it is wanted.
 	Trace TraceLevel
+	// Reuse is a result of Price that is needed no more: its memory is taken
+	// for this one. For loops over many receipts; nil is always right.
+	Reuse *Result
 	// Plain leaves out texts: explanations, messages and print lines. For
 	// replays and back-tests, which only need the numbers.
 	Plain bool

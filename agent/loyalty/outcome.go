@@ -7,14 +7,38 @@ import (
 // outcome is a Result with the parts it points to, in one allocation.
 type outcome struct {
 	Result
-	member MemberID
-	spend  Spending
-	tier   TierMove
+	member    MemberID
+	spend     Spending
+	tier      TierMove
+	discounts []LineDiscount
+	earnings  []LineEarning
+}
+
+// newOutcome is an empty outcome, in the memory of an old result if there is one.
+func newOutcome(old *Result) *outcome {
+	if old == nil || old.memory == nil {
+		o := new(outcome)
+		o.memory = o
+		return o
+	}
+	o := old.memory
+	r := &o.Result
+	o.Result = Result{memory: o, Lines: r.Lines[:0], Rules: r.Rules[:0], Earned: r.Earned[:0], Trace: r.Trace[:0],
+		Print: r.Print[:0], Messages: r.Messages[:0], Counters: r.Counters[:0]}
+	return o
+}
+
+// room is s with no elements and room for n.
+func room[T any](s []T, n int) []T {
+	if s == nil || cap(s) < n {
+		return make([]T, 0, n)
+	}
+	return s[:0]
 }
 
 // result writes down what the pricing found.
 func (e *eval) result() *Result {
-	o := new(outcome)
+	o := newOutcome(e.in.Reuse)
 	r := &o.Result
 	e.res = r
 	r.Receipt, r.Rulebook, r.Currency, r.Time = e.r.ID, e.rb.version, e.rb.doc.Programme.Currency, e.now
@@ -26,12 +50,12 @@ func (e *eval) result() *Result {
 		o.spend = *e.spend
 		r.Spend = &o.spend
 	}
-	e.resultLines(r)
+	e.resultLines(o)
 	if len(e.lots) > 0 {
-		r.Earned = make([]Earning, len(e.lots))
-		for k, l := range e.lots {
-			r.Earned[k] = Earning{Rule: e.rb.rules[l.rule].id, Wallet: e.rb.wallets[l.wallet].doc.ID, Points: l.points,
-				Active: l.active.String(), Expires: l.expires.String()}
+		r.Earned = room(r.Earned, len(e.lots))
+		for _, l := range e.lots {
+			r.Earned = append(r.Earned, Earning{Rule: e.rb.rules[l.rule].id, Wallet: e.rb.wallets[l.wallet].doc.ID, Points: l.points,
+				Active: l.active.String(), Expires: l.expires.String()})
 		}
 	}
 	for _, g := range e.x.gifts {
@@ -59,7 +83,8 @@ func (e *eval) result() *Result {
 
 // resultLines shares the allocations out to the lines. All lines' lists
 // stand in two common arrays.
-func (e *eval) resultLines(r *Result) {
+func (e *eval) resultLines(o *outcome) {
+	r := &o.Result
 	for _, a := range e.allocs {
 		if a.rule != ruleExternal {
 			e.lines[a.line].nDisc++
@@ -68,9 +93,9 @@ func (e *eval) resultLines(r *Result) {
 	for _, a := range e.awards {
 		e.lines[a.line].nEarn++
 	}
-	discounts := make([]LineDiscount, len(e.allocs))
-	earned := make([]LineEarning, len(e.awards))
-	r.Lines = make([]LineResult, len(e.lines))
+	o.discounts, o.earnings = room(o.discounts, len(e.allocs)), room(o.earnings, len(e.awards))
+	discounts, earned := o.discounts[:len(e.allocs)], o.earnings[:len(e.awards)]
+	r.Lines = room(r.Lines, len(e.lines))[:len(e.lines)]
 	nd, ne := int32(0), int32(0)
 	most := Money(0) // no line is told more than the receipt allows
 	if e.spend != nil {
@@ -168,7 +193,7 @@ func (e *eval) resultRules(r *Result) {
 	if n == 0 {
 		return
 	}
-	r.Rules = make([]RuleEffect, 0, n)
+	r.Rules = room(r.Rules, n)
 	for _, k := range e.cands {
 		st := &e.states[k]
 		if st.state != stateFired {
@@ -204,7 +229,7 @@ func (e *eval) resultTrace(r *Result) {
 	if n == 0 {
 		return
 	}
-	r.Trace = make([]TraceStep, 0, n)
+	r.Trace = room(r.Trace, n)
 	e.traceLaw(r)
 	for _, k := range e.cands {
 		r.Trace = append(r.Trace, TraceStep{})
@@ -396,7 +421,7 @@ func (e *eval) resultCounters(r *Result) {
 	if n == 0 {
 		return
 	}
-	r.Counters = make([]CounterAdd, 0, n)
+	r.Counters = room(r.Counters, n)
 	day := e.day.String()
 	for k := range e.rb.counters {
 		if add := e.counterAdd(int32(k)); add != 0 {

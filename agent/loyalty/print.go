@@ -38,7 +38,7 @@ func (e *eval) resultTexts(r *Result) {
 		e.put(&r.Asks[k].Text, rl.ask.in(e), e)
 	}
 	// The strings are set when all texts are made, so the lists must not move.
-	r.Messages = make([]Message, 0, n+hints)
+	r.Messages = room(r.Messages, n+hints)
 	for _, t := range e.x.texts {
 		rl := &e.rb.rules[t.rule]
 		r.Messages = append(r.Messages, Message{To: t.to, Rule: rl.id})
@@ -95,7 +95,7 @@ func (e *eval) printBlock(r *Result) {
 	if most == 0 {
 		return
 	}
-	r.Print = make([]PrintLine, 0, most)
+	r.Print = room(r.Print, most)
 	for k := range lines {
 		l := &lines[k]
 		e.rule = &e.rb.noRule

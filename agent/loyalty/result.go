@@ -28,7 +28,9 @@ type Result struct {
 	Segments []SegmentMove `json:"segments,omitempty"`
 	Asks     []Ask         `json:"asks,omitempty"` // what the cashier may confirm to open a rule
 	Time     time.Time     `json:"time,omitzero"`  // the moment it was priced for
-	Trace    []TraceStep   `json:"trace,omitempty"`
+
+	memory *outcome    // where this result lives, for Input.Reuse
+	Trace  []TraceStep `json:"trace,omitempty"`
 }
 
 // LineResult is what became of one line. For every line
