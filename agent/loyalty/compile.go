@@ -474,6 +474,10 @@ func (c *compiler) rule(r *rule) {
 		}
 		r.budget = int32(k)
 	}
+	if d.Cost != nil {
+		c.positive(at+".costs.points", int64(d.Cost.Points), d.Cost.Points.String())
+		r.cost, r.costWallet, r.needsMember = d.Cost.Points, c.wallet(at+".costs.wallet", d.Cost.Wallet), true
+	}
 	for i := range d.Limits {
 		l := &d.Limits[i]
 		c.limit(fmt.Sprintf("%s.limits[%d]", at, i), l)

@@ -124,6 +124,17 @@ func (c *compiler) discount(at string, d *Reward, r *rule) discounter {
 		return c.bundle(at+".bundle", d.Bundle, r)
 	case d.Scale != nil:
 		return c.scale(at+".scale", d.Scale)
+	case d.Gift != nil && d.Gift.Line:
+		x, p := *d.Gift, at+".gift"
+		if len(x.SKUs) == 0 {
+			c.bad(p+".skus", "required", "", "the gift is missing", "list its SKUs")
+			x.SKUs = []string{""}
+		}
+		if x.Units == 0 {
+			x.Units = oneUnit
+		}
+		c.notNegative(p, int64(x.Units), int64(x.Each), x.Times, int64(x.Value))
+		return &giftLine{&x, c.sel(p+".skus", &Select{SKUs: x.SKUs})}
 	case d.RoundTotal != nil:
 		c.positive(at+".round_total.step", int64(d.RoundTotal.Step), d.RoundTotal.Step.String())
 		return &roundTotal{max(1, d.RoundTotal.Step)}

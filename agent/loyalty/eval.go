@@ -229,6 +229,7 @@ func (e *eval) price(in *Input) (*Result, error) {
 	e.applyBans()
 	e.issueNow()
 	e.discountPhase()
+	e.giveCatalogue()
 	e.redeem()
 	e.accrue()
 	e.giveOthers()

@@ -15,6 +15,7 @@ type extras struct {
 	taken      []couponTaken
 	stamps     []stampMade
 	privileges []Grant
+	paid       []PointsPaid
 	texts      []textMade
 	tierTo     string
 	tierUntil  string
@@ -31,6 +32,7 @@ type lawMark struct{ line, rule int32 }
 
 type giftMade struct {
 	rule     int32
+	line     string // of the basket, that became the gift
 	sku      string
 	name     Text
 	quantity Quantity
@@ -82,6 +84,8 @@ func (x *extras) reset() {
 	clear(x.texts)
 	clear(x.segments)
 	clear(x.now)
+	clear(x.paid)
+	x.paid = x.paid[:0]
 	x.law, x.gifts, x.issued, x.taken, x.stamps = x.law[:0], x.gifts[:0], x.issued[:0], x.taken[:0], x.stamps[:0]
 	x.now = x.now[:0]
 	x.privileges, x.texts, x.segments, x.groups = x.privileges[:0], x.texts[:0], x.segments[:0], x.groups[:0]
@@ -112,36 +116,55 @@ type other interface{ give(e *eval) bool }
 func (e *eval) giveOthers() {
 	for _, k := range e.cands {
 		r, st := &e.rb.rules[k], &e.states[k]
-		if len(r.others) == 0 || r.issuesNow {
+		if len(r.others) == 0 || st.given || r.issuesNow {
 			continue
 		}
-		if len(r.discounts)+len(r.points) > 0 {
-			if st.state != stateFired {
-				continue
-			}
-		} else if !e.holds(r) {
-			continue
-		} else if e.blocked(r) {
-			st.why = "not_with"
+		if len(r.discounts)+len(r.points) > 0 && st.state != stateFired {
 			continue
 		}
-		e.rule = r
-		gave := false
-		for _, o := range r.others {
-			gave = o.give(e) || gave
-		}
-		if gave {
-			st.given = true
-			e.fire(r)
-			e.x.noteGroup(r.group)
-			if r.budget >= 0 {
-				e.useBudget(r, BudgetUse{})
-			}
-		} else if st.state != stateFired && st.why == "" {
-			st.why = "nothing"
-		}
+		e.give(r)
 	}
 	e.completeCards()
+}
+
+// give gives the other rewards of a rule.
+func (e *eval) give(r *rule) {
+	st := &e.states[r.index]
+	if st.state != stateFired {
+		if !e.holds(r) {
+			return
+		}
+		if e.blocked(r) {
+			st.why = "not_with"
+			return
+		}
+	}
+	e.rule = r
+	gave := false
+	for _, o := range r.others {
+		gave = o.give(e) || gave
+	}
+	switch {
+	case gave:
+		st.given = true
+		e.fire(r)
+		e.x.noteGroup(r.group)
+		if r.budget >= 0 {
+			e.useBudget(r, BudgetUse{})
+		}
+	case st.state != stateFired && st.why == "":
+		st.why = "nothing"
+	}
+}
+
+// giveCatalogue gives what the member chose to pay for with points, before
+// the rest of her points can pay for the basket.
+func (e *eval) giveCatalogue() {
+	for _, k := range e.cands {
+		if r := &e.rb.rules[k]; r.cost > 0 && len(r.discounts)+len(r.points) == 0 && len(r.others) > 0 {
+			e.give(r)
+		}
+	}
 }
 
 type giftReward struct{ *GiftReward }
@@ -171,6 +194,39 @@ func (g giftReward) give(e *eval) bool {
 	}
 	e.x.gifts = append(e.x.gifts, giftMade{rule: e.rule.index, sku: g.SKUs[0], name: g.Names, quantity: Quantity(q), cost: Money(cost)})
 	return true
+}
+
+// giftLine is a gift whose units in the basket become free.
+type giftLine struct {
+	*GiftReward
+	sel int32
+}
+
+func (g *giftLine) discount(e *eval) {
+	want := int64(1)
+	if g.Each > 0 {
+		want = int64(max(0, e.sums)) / int64(g.Each)
+	}
+	if g.Times > 0 {
+		want = min(want, g.Times)
+	}
+	want, ok := mulDiv(want, int64(g.Units)/oneUnit, 1, Down)
+	if !ok {
+		return
+	}
+	e.collect(e.linesOf(g.sel), false)
+	e.pick(want)
+	for k := range e.items {
+		it := &e.items[k]
+		l := &e.lines[it.line]
+		if e.take(it.line, it.value(e, it.taken)) > 0 {
+			e.x.gifts = append(e.x.gifts, giftMade{rule: e.rule.index, sku: l.in.SKU, name: g.Names, quantity: Quantity(it.taken * oneUnit), line: l.id})
+			want -= it.taken
+		}
+	}
+	if want > 0 {
+		e.x.gifts = append(e.x.gifts, giftMade{rule: e.rule.index, sku: g.SKUs[0], name: g.Names, quantity: Quantity(want * oneUnit)})
+	}
 }
 
 type couponReward struct{ *CouponReward }
@@ -211,18 +267,8 @@ func (e *eval) issueNow() {
 	n := len(e.cands)
 	for k := range n {
 		r := &e.rb.rules[e.cands[k]]
-		if !r.issuesNow || !e.holds(r) {
-			continue
-		}
-		e.rule = r
-		gave := false
-		for _, o := range r.others {
-			gave = o.give(e) || gave
-		}
-		if gave {
-			e.states[r.index].given = true
-			e.fire(r)
-			e.x.noteGroup(r.group)
+		if r.issuesNow {
+			e.give(r)
 		}
 	}
 	for _, code := range e.x.now {

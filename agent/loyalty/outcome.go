@@ -59,7 +59,7 @@ func (e *eval) result() *Result {
 		}
 	}
 	for _, g := range e.x.gifts {
-		r.Gifts = append(r.Gifts, Gift{Rule: e.rb.rules[g.rule].id, SKU: g.sku, Name: e.say(g.name), Quantity: g.quantity})
+		r.Gifts = append(r.Gifts, Gift{Rule: e.rb.rules[g.rule].id, SKU: g.sku, Name: e.say(g.name), Quantity: g.quantity, Line: g.line})
 	}
 	e.resultCoupons(r)
 	e.resultStamps(r)
@@ -68,6 +68,7 @@ func (e *eval) result() *Result {
 		r.Tier = &o.tier
 	}
 	e.resultCounters(r)
+	r.Paid = slices.Clone(e.x.paid)
 	r.Usage = slices.Clone(e.use.shared)
 	r.Budgets = slices.Clone(e.use.budgets)
 	r.Grants = slices.Clone(e.x.privileges)

@@ -55,6 +55,11 @@ func (e *eval) check(r *rule) (bool, string) {
 			return false, why
 		}
 	}
+	if r.cost > 0 {
+		if why := e.affords(r); why != "" {
+			return false, why
+		}
+	}
 	if !e.limitsAllow(r) {
 		return false, "limit"
 	}
@@ -90,6 +95,9 @@ func (e *eval) fire(r *rule) {
 		st.state = stateFired
 		if st.coupon != "" {
 			e.x.useCoupon(st.coupon, r)
+		}
+		if r.cost > 0 {
+			e.x.paid = append(e.x.paid, PointsPaid{r.id, e.rb.wallets[r.costWallet].doc.ID, r.cost})
 		}
 	}
 }

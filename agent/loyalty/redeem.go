@@ -40,7 +40,7 @@ func (e *eval) redeem() {
 	if value <= 0 {
 		return
 	}
-	bal := e.m.Wallets[sp.Wallet].Active
+	bal := e.m.Wallets[sp.Wallet].Active - e.paidFrom(sp.Wallet)
 	points, by := w.affordable(e, bal, value)
 	if by != "" {
 		sp.LimitedBy = by
@@ -178,7 +178,7 @@ func (w *way) affordable(e *eval, balance Points, value Money) (Points, string) 
 		lower(w.MaxPoints, "max_points")
 	}
 	if e.in.Offline {
-		lower(e.in.Lease, "lease")
+		lower(e.in.Lease-e.paidFrom(e.rb.wallets[w.wallet].doc.ID), "lease")
 		if e.rb.doc.Offline.MaxPoints > 0 {
 			lower(e.rb.doc.Offline.MaxPoints, "offline")
 		}
@@ -248,4 +248,38 @@ func (e *eval) book(w *way, sp *Spending, want Points) {
 	for k, i := range e.lineBuf {
 		e.lines[i].spent = Points(e.out[k])
 	}
+}
+
+// paidFrom is what rewards of the catalogue have cost in a wallet so far.
+func (e *eval) paidFrom(wallet string) (n Points) {
+	for _, p := range e.x.paid {
+		if p.Wallet == wallet {
+			n += p.Points
+		}
+	}
+	return n
+}
+
+// affords says why the member cannot pay for a reward; empty: she can.
+func (e *eval) affords(r *rule) string {
+	id := e.rb.wallets[r.costWallet].doc.ID
+	switch s := e.m.Card.Status; {
+	case s == "inactive":
+		return "card_inactive"
+	case s == "blocked" || s == "lost":
+		return "card_blocked"
+	case e.in.Offline && (e.rb.doc.Offline.Spend != "within_lease" || e.in.Lease < e.paidFrom(id)+r.cost):
+		return "offline"
+	case e.m.Wallets[id].Active-e.paidFrom(id)-e.spentFrom(id) < r.cost:
+		return "balance"
+	}
+	return ""
+}
+
+// spentFrom is what has paid for the basket in a wallet.
+func (e *eval) spentFrom(wallet string) Points {
+	if e.spend != nil && e.spend.Wallet == wallet {
+		return e.spentPts
+	}
+	return 0
 }

@@ -15,6 +15,7 @@ type Result struct {
 	Rules    []RuleEffect  `json:"rules,omitempty"` // every rule that fired, in order
 	Earned   []Earning     `json:"earned,omitempty"`
 	Spend    *Spending     `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
+	Paid     []PointsPaid  `json:"paid,omitempty"`  // points given for rewards of a catalogue
 	Gifts    []Gift        `json:"gifts,omitempty"`
 	Coupons  []CouponUse   `json:"coupons,omitempty"` // used, refused (with reason) and issued
 	Stamps   []StampMove   `json:"stamps,omitempty"`
@@ -115,6 +116,13 @@ type Spending struct {
 	Value     Money  `json:"value"`
 	AsTender  bool   `json:"as_tender,omitempty"` // the cash software books Value as a tender, not as a discount
 	LimitedBy string `json:"limited_by,omitempty"`
+}
+
+// PointsPaid is what the member gave for a reward of a catalogue.
+type PointsPaid struct {
+	Rule   string `json:"rule"`
+	Wallet string `json:"wallet"`
+	Points Points `json:"points"`
 }
 
 // Gift is goods given for nothing or at a special price.

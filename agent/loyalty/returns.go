@@ -218,6 +218,12 @@ func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, m
 	if back > 0 && orig.Spend != nil {
 		r.PointsBack = []WalletPoints{{orig.Spend.Wallet, back}}
 	}
+	if p.whole {
+		// What a reward of the catalogue cost comes back with all the goods.
+		for _, paid := range orig.Paid {
+			r.PointsBack = append(r.PointsBack, WalletPoints{paid.Wallet, paid.Points})
+		}
+	}
 	// In the order and with the dates of the original lots.
 	for k := range taken {
 		for _, lot := range orig.Earned {

@@ -2,20 +2,28 @@ package loyalty
 
 // Rule is a condition and its rewards.
 type Rule struct {
-	ID       string     `json:"id" doc:"short and lasting: journals and returns refer to it"`
-	Name     Text       `json:"name,omitempty" doc:"for people"`
-	Off      bool       `json:"off,omitempty" doc:"kept, but never fires"`
-	Schedule *Schedule  `json:"schedule,omitempty" doc:"when"`
-	Where    *Where     `json:"where,omitempty" doc:"in which stores, tills, cohorts"`
-	Audience *Audience  `json:"audience,omitempty" doc:"for whom; without it everybody for discounts, members for points"`
-	When     *Condition `json:"when,omitempty" doc:"what the basket must have"`
-	Then     []Reward   `json:"then" doc:"what is given, in this order"`
-	Stacking Stacking   `json:"stacking,omitzero" doc:"how it gets on with other rules"`
-	Limits   []Limit    `json:"limits,omitempty" doc:"how often, how much"`
-	Budget   string     `json:"budget,omitempty" doc:"id of the budget that pays for it"`
-	Hidden   bool       `json:"hidden,omitempty" doc:"never announced before it fires"`
-	Explain  Text       `json:"explain,omitempty" doc:"one sentence a cashier can say; without it one is made from the numbers"`
-	Hint     Text       `json:"hint,omitempty" doc:"told when only the basket condition is missing: {missing} more and …"`
+	ID       string      `json:"id" doc:"short and lasting: journals and returns refer to it"`
+	Name     Text        `json:"name,omitempty" doc:"for people"`
+	Off      bool        `json:"off,omitempty" doc:"kept, but never fires"`
+	Schedule *Schedule   `json:"schedule,omitempty" doc:"when"`
+	Where    *Where      `json:"where,omitempty" doc:"in which stores, tills, cohorts"`
+	Audience *Audience   `json:"audience,omitempty" doc:"for whom; without it everybody for discounts, members for points"`
+	When     *Condition  `json:"when,omitempty" doc:"what the basket must have"`
+	Then     []Reward    `json:"then" doc:"what is given, in this order"`
+	Stacking Stacking    `json:"stacking,omitzero" doc:"how it gets on with other rules"`
+	Limits   []Limit     `json:"limits,omitempty" doc:"how often, how much"`
+	Cost     *PointsCost `json:"costs,omitempty" doc:"points the member gives for it: a reward from a catalogue; without enough active points it does not fire"`
+	Budget   string      `json:"budget,omitempty" doc:"id of the budget that pays for it"`
+	Hidden   bool        `json:"hidden,omitempty" doc:"never announced before it fires"`
+	Explain  Text        `json:"explain,omitempty" doc:"one sentence a cashier can say; without it one is made from the numbers"`
+	Hint     Text        `json:"hint,omitempty" doc:"told when only the basket condition is missing: {missing} more and …"`
+}
+
+// PointsCost is what a reward of a catalogue costs. Ask for the member's
+// choice with the condition confirmed.
+type PointsCost struct {
+	Wallet string `json:"wallet,omitempty" doc:"(the first one)"`
+	Points Points `json:"points"`
 }
 
 // Stacking is how a rule gets on with others.
@@ -158,6 +166,7 @@ type GiftReward struct {
 	Each  Money    `json:"for_each,omitempty" doc:"one gift for each full amount"`
 	Times int64    `json:"at_most_times,omitempty"`
 	Value Money    `json:"cost,omitempty" doc:"what one unit costs the budget"`
+	Line  bool     `json:"in_basket,omitempty" doc:"units of it that are already in the basket become free; only the missing ones are handed over"`
 }
 
 // PointsInto is where points go and how they live; the wallet decides what

@@ -163,7 +163,9 @@ type rule struct {
 	notRules    []int32
 	notGroups   []int32
 	limits      []limit
-	budget      int32     // -1: none
+	budget      int32 // -1: none
+	cost        Points
+	costWallet  int32
 	hows        [3]string // in few words, how much it gives; by phrases.index
 	explain     compiledText
 	hint        compiledText

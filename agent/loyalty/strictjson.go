@@ -114,7 +114,10 @@ func (d *binder) take(c byte) bool {
 	return true
 }
 
-var textType = reflect.TypeFor[Text]()
+var (
+	textType    = reflect.TypeFor[Text]()
+	balanceType = reflect.TypeFor[Balance]()
+)
 
 // value reads one JSON value into v.
 func (d *binder) value(v reflect.Value, kind string, depth int) {
@@ -139,6 +142,11 @@ func (d *binder) value(v reflect.Value, kind string, depth int) {
 			v.Set(reflect.New(v.Type().Elem()))
 		}
 		d.value(v.Elem(), kind, depth)
+		return
+	}
+	if v.Type() == balanceType && (c == '"' || c >= '0' && c <= '9') {
+		// A balance may be written as its active points.
+		d.value(v.FieldByName("Active"), "", depth)
 		return
 	}
 	if v.Type() == textType && c == '"' {
