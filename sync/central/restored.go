@@ -85,15 +85,24 @@ func (s *Server) rewind(f *wire.Feed, head int64) {
 	}
 }
 
+// mostAhead bounds how far a till's word moves the version of the next
+// rulebook.
+const mostAhead = 1000
+
 // raise sees to it that the next rulebook is above what a till already has:
 // tills take no version twice.
 func (s *Server) raise(ctx context.Context, p hub.Presence) error {
+	var have int64
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) { have, err = tx.Counter("bundle"); return err })
+	if err != nil || p.Bundle <= have || p.Bundle > have+mostAhead {
+		return err
+	}
+	s.log.Warn("a till has a newer rulebook than this database: publish again", "theirs", p.Bundle, "ours", have)
 	return s.db.Write(ctx, func(tx *db.Tx) error {
 		have, err := tx.Counter("bundle")
 		if err != nil || p.Bundle <= have {
 			return err
 		}
-		s.log.Warn("a till has a newer rulebook than this database: publish again", "theirs", p.Bundle, "ours", have)
 		_, err = tx.Next("bundle", p.Bundle-have)
 		return err
 	})
