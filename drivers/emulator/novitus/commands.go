@@ -411,6 +411,9 @@ var footWords = map[int]string{
 	30: "Numer", 31: "Kod", 32: "Nazwa", 33: "Opis", 34: "Liczba",
 }
 
+func isLetter(r rune) bool { return unicode.IsLetter(r) }
+func isDigit(r rune) bool  { return unicode.IsDigit(r) }
+
 func numeric(id int) bool {
 	return id <= 3 || id >= 6 && id <= 8 || id >= 16 && id <= 23 || id >= 25 && id <= 29
 }
@@ -447,9 +450,9 @@ func footer(m *machine, s proto.Sequence, b body) int {
 		}
 		v := m.text(b.texts[0])
 		if numeric(id) {
-			v = blank(v, unicode.IsLetter)
+			v = blank(v, isLetter)
 		} else if textual(id) {
-			v = blank(v, unicode.IsDigit)
+			v = blank(v, isDigit)
 		}
 		m.presets++
 		if word == "" {
@@ -577,7 +580,7 @@ func daily(m *machine, _ proto.Sequence, _ body) int {
 	}
 	m.write("Łącznie", proto.Amount(sum))
 	for l := range m.extra { // they are all printed again
-		m.write("* "+blank(m.text(l), unicode.IsDigit), "")
+		m.write("* "+blank(m.text(l), isDigit), "")
 	}
 	m.cut()
 	m.dayCount, m.day, m.extra, m.shown = 0, [7]int64{}, map[string]bool{}, map[string]bool{}
