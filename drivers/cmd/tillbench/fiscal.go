@@ -5,10 +5,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	protocol "github.com/tillside/tillside/drivers/datecs"
 	"github.com/tillside/tillside/drivers/emulator"
 	"github.com/tillside/tillside/drivers/emulator/atol"
+	"github.com/tillside/tillside/drivers/emulator/datecs"
 	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	"github.com/tillside/tillside/drivers/emulator/novitus"
 	"github.com/tillside/tillside/drivers/emulator/pirit"
+	"github.com/tillside/tillside/drivers/emulator/posnet"
 	"github.com/tillside/tillside/drivers/emulator/shtrih"
 )
 
@@ -39,6 +43,31 @@ var fiscalPrinters = []fiscalPrinter{
 		var o atol.Options
 		cmd.Flags().IntVar(&o.Columns, "columns", 42, "characters in a line")
 		return func() fiscal.Printer { return atol.New(o) }
+	}},
+	{"posnet", "A Posnet printer, POSNET protocol", func(cmd *cobra.Command) func() fiscal.Printer {
+		var o posnet.Options
+		cmd.Flags().IntVar(&o.Columns, "columns", 40, "characters in a line, 40 or 56")
+		cmd.Flags().StringVar(&o.CodePage, "code-page", "cp1250", "cp1250, iso8859-2 or mazovia")
+		return func() fiscal.Printer { return posnet.New(o) }
+	}},
+	{"datecs", "A Datecs printer, ISL or PM/X", func(cmd *cobra.Command) func() fiscal.Printer {
+		var o datecs.Options
+		var pm bool
+		cmd.Flags().IntVar(&o.Columns, "columns", 42, "characters in a line")
+		cmd.Flags().BoolVar(&pm, "pm", false, "the PM/X form; ISL without")
+		return func() fiscal.Printer {
+			if pm {
+				o.Form = protocol.PM
+			}
+			return datecs.New(o)
+		}
+	}},
+	{"novitus", "A Novitus or Posnet Thermal printer, ESC-P protocol", func(cmd *cobra.Command) func() fiscal.Printer {
+		var o novitus.Options
+		cmd.Flags().IntVar(&o.Columns, "columns", 40, "characters in a line")
+		cmd.Flags().BoolVar(&o.Thermal, "thermal", false, "without what Novitus added to the protocol")
+		cmd.Flags().StringVar(&o.CodePage, "code-page", "mazovia", "letters of the printer")
+		return func() fiscal.Printer { return novitus.New(o) }
 	}},
 }
 

@@ -67,6 +67,7 @@ func New(opt Options) *Printer {
 		opt.Now = time.Now
 	}
 	p := &Printer{opt: opt, page: codepage.Must(opt.CodePage)}
+	p.Columns = opt.Columns
 	p.machine.p = p
 	return p
 }
@@ -214,9 +215,21 @@ func (p *Printer) spoil(frame []byte, fault fiscal.Fault) ([]byte, error) {
 	case fiscal.UnplugAfter:
 		return nil, fiscal.ErrUnplugged
 	case fiscal.PowerCut:
-		p.lastAnswer, p.pending = nil, nil
-		p.slip = false
+		p.off()
 		return nil, fiscal.ErrUnplugged
 	}
 	return fiscal.Mangle(fault, frame), nil
+}
+
+// off is what a power cut takes away.
+func (p *Printer) off() {
+	p.lastAnswer, p.pending = nil, nil
+	p.slip = false
+}
+
+// PowerCycle switches the printer off and on.
+func (p *Printer) PowerCycle() {
+	p.Mu.Lock()
+	defer p.Mu.Unlock()
+	p.off()
 }

@@ -70,6 +70,7 @@ func New(opt Options) *Printer {
 		opt.Now = time.Now
 	}
 	p := &Printer{opt: opt, page: codepage.Must(opt.CodePage)}
+	p.Columns = opt.Columns
 	p.machine.p = p
 	p.drawer = 1
 	return p
@@ -267,11 +268,16 @@ func (p *Printer) spoil(frame []byte, fault fiscal.Fault) ([]byte, error) {
 	case fiscal.UnplugAfter:
 		return nil, fiscal.ErrUnplugged
 	case fiscal.PowerCut:
-		p.answers, p.queue = nil, nil
-		p.form = nil
+		p.off()
 		return nil, fiscal.ErrUnplugged
 	}
 	return frame, nil
+}
+
+// off is what a power cut takes away.
+func (p *Printer) off() {
+	p.answers, p.queue = nil, nil
+	p.form = nil
 }
 
 func frameError(n int, token, cmd, field string) proto.Message {
@@ -292,4 +298,11 @@ func encode(m proto.Message) []byte {
 		b, _ = proto.Encode(proto.Message{Command: "ERR", Refused: true, Refusal: proto.FrameUnknownCommand})
 	}
 	return b
+}
+
+// PowerCycle switches the printer off and on.
+func (p *Printer) PowerCycle() {
+	p.Mu.Lock()
+	defer p.Mu.Unlock()
+	p.off()
 }
