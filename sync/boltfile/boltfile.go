@@ -14,6 +14,9 @@
 //   - Damage shows as a panic or a memory fault. [Open], [Check] and [Guard]
 //     turn both into [ErrDamaged].
 //
+// bbolt files never shrink; [Options].CompactAbove has a mostly empty one
+// written anew when it is opened.
+//
 // A damaged file is moved aside whole with [SetAside], never deleted.
 package boltfile
 
@@ -51,6 +54,10 @@ type Options struct {
 	Init func(tx *bbolt.Tx) error
 	// OpenFile replaces os.OpenFile, for fault tests.
 	OpenFile func(string, int, os.FileMode) (*os.File, error)
+	// CompactAbove, when not zero, has Open write a file anew that is larger
+	// than this and more than half empty. bbolt never gives space back by
+	// itself.
+	CompactAbove int64
 	// ReadOnly opens without writing; a missing file is an error.
 	ReadOnly bool
 }
@@ -93,7 +100,56 @@ func Open(path string, o Options) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Base(path), typed(err))
 	}
+	if o.CompactAbove > 0 && !o.ReadOnly {
+		removeStale(path)
+		if size, free := Space(db); size > o.CompactAbove && free > size/2 {
+			return compact(path, db, o)
+		}
+	}
 	return db, nil
+}
+
+// Space tells the size of an open file and how much of it is free, in bytes.
+func Space(db *bbolt.DB) (size, free int64) {
+	_ = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
+	st := db.Stats()
+	return size, int64(st.FreePageN+st.PendingPageN) * int64(db.Info().PageSize)
+}
+
+// compact copies what is used into a new file and puts that in the place of
+// the old one. A power cut leaves the old file or the new one. When the copy
+// fails (no space), the old file is opened as it is.
+func compact(path string, db *bbolt.DB, o Options) (*bbolt.DB, error) {
+	tmp := tempName(path)
+	defer os.Remove(tmp)
+	err := Guard(func() error {
+		dst, err := bbolt.Open(tmp, 0o600, o.bolt())
+		if err != nil {
+			return err
+		}
+		err = bbolt.Compact(dst, db, 4<<20)
+		if err == nil {
+			err = dst.Sync()
+		}
+		if e := dst.Close(); err == nil {
+			err = e
+		}
+		return err
+	})
+	if err != nil {
+		return db, nil
+	}
+	if err := db.Close(); err != nil { // Windows does not rename over an open file
+		return nil, fmt.Errorf("compact %s: %w", filepath.Base(path), err)
+	}
+	if err := Rename(tmp, path); err == nil {
+		err = SyncDir(filepath.Dir(path))
+		if err != nil {
+			return nil, fmt.Errorf("compact %s: %w", filepath.Base(path), err)
+		}
+	}
+	o.CompactAbove = 0
+	return Open(path, o)
 }
 
 func typed(err error) error {
@@ -110,7 +166,7 @@ const newSuffix = ".new-"
 
 func create(path string, o Options) error {
 	removeStale(path)
-	tmp := path + newSuffix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	tmp := tempName(path)
 	defer os.Remove(tmp)
 	db, err := bbolt.Open(tmp, 0o600, o.bolt())
 	if err != nil {
@@ -138,6 +194,10 @@ func create(path string, o Options) error {
 		}
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+func tempName(path string) string {
+	return path + newSuffix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 }
 
 // removeStale clears what power cuts left of earlier creations. Young files

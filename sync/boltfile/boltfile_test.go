@@ -147,6 +147,71 @@ func TestWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
+func TestMostlyEmptyFileIsCompacted(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.db")
+	db, err := Open(path, Options{Init: seedTx})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket([]byte("waste"))
+		if err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucket).SetSequence(77); err != nil {
+			return err
+		}
+		for i := range 1000 {
+			if err := b.Put([]byte{byte(i >> 8), byte(i)}, make([]byte, 4000)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("waste")) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := Space(db)
+	db.Close()
+	for _, above := range []int64{0, before + 1} { // not asked for; not large enough
+		if db, err = Open(path, Options{CompactAbove: above}); err != nil {
+			t.Fatal(err)
+		}
+		if size, _ := Space(db); size != before {
+			t.Errorf("above %d: %d bytes became %d", above, before, size)
+		}
+		db.Close()
+	}
+	if db, err = Open(path, Options{CompactAbove: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if size, _ := Space(db); size > before/4 {
+		t.Errorf("%d bytes became %d", before, size)
+	}
+	if n := count(t, db); n != 2000 {
+		t.Errorf("%d keys", n)
+	}
+	if err := db.View(func(tx *bbolt.Tx) error {
+		if n := tx.Bucket(bucket).Sequence(); n != 77 {
+			t.Errorf("sequence %d", n)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("left in the folder: %v", names)
+	}
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGuard(t *testing.T) {
 	if err := Guard(func() error { panic("page 7 already freed") }); !errors.Is(err, ErrDamaged) {
 		t.Error(err)

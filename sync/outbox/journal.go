@@ -21,6 +21,7 @@ var (
 	bucketDays    = []byte("days")    // day since 1970, big-endian 4 bytes -> last seq written before that day's first mark
 
 	keyCurrent = []byte("current") // in bucketOutbox: name of the journal in use
+	keyFormat  = []byte("format")  // in bucketOutbox: one byte, the layout of all this
 	keyHead    = []byte("head")
 	keyAcked   = []byte("acked")
 	keyPruned  = []byte("pruned")  // last record removed
@@ -48,10 +49,27 @@ func (b *Box) journal(tx *bbolt.Tx) (journal, error) {
 	return j, nil
 }
 
+// ready tells whether there is nothing to prepare, which spares a start its
+// commit, and checks the end of the journal then.
+func (b *Box) ready(tx *bbolt.Tx) (bool, error) {
+	top := tx.Bucket(bucketOutbox)
+	if top == nil || !bytes.Equal(top.Get(keyCurrent), b.id.bucket()) || !bytes.Equal(top.Get(keyFormat), []byte{format}) {
+		return false, nil
+	}
+	j, err := b.journal(tx)
+	if err != nil {
+		return false, err
+	}
+	return true, j.checkEnd()
+}
+
 // prepare makes the buckets and checks the end of the journal.
 func (b *Box) prepare(tx *bbolt.Tx) error {
 	top, err := tx.CreateBucketIfNotExists(bucketOutbox)
 	if err != nil {
+		return err
+	}
+	if err := migrate(top); err != nil {
 		return err
 	}
 	name := b.id.bucket()
@@ -81,6 +99,25 @@ func (b *Box) prepare(tx *bbolt.Tx) error {
 		return err
 	}
 	return j.checkEnd()
+}
+
+// format is the layout this program writes.
+//
+//	1  first layout
+//
+// A step from each older format to the next belongs into migrate, and a file
+// of that format into testdata.
+const format = 1
+
+func migrate(top *bbolt.Bucket) error {
+	have := byte(format)
+	if v := top.Get(keyFormat); len(v) == 1 {
+		have = v[0]
+	}
+	if have > format {
+		return fmt.Errorf("%w: format %d, this program knows %d", ErrNewer, have, format)
+	}
+	return top.Put(keyFormat, []byte{format})
 }
 
 func key(seq uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), seq) }

@@ -29,6 +29,8 @@ var (
 	// than this journal: somebody else writes in our name, or this is an old
 	// copy.
 	ErrFork = errors.New("journal and centre differ")
+	// ErrNewer is returned by Open when a newer program wrote the journal.
+	ErrNewer = errors.New("journal was written by a newer program")
 	// ErrGone is returned by Read for records that retention removed.
 	ErrGone = errors.New("records are no longer kept")
 )
@@ -110,7 +112,12 @@ func Open(db *bbolt.DB, id Identity, opts Options) (*Box, error) {
 		opts.Update = db.Update
 	}
 	b := &Box{db: db, id: id, opts: opts, changed: make(chan struct{})}
-	if err := db.Update(b.prepare); err != nil {
+	ready := false
+	err := db.View(func(tx *bbolt.Tx) (err error) { ready, err = b.ready(tx); return err })
+	if err == nil && !ready {
+		err = db.Update(b.prepare)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	if opts.Mirror != "" {

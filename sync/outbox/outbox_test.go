@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -320,6 +321,48 @@ func TestDamageIsFound(t *testing.T) {
 				t.Errorf("read: %v, open: %v", readErr, openErr)
 			}
 		})
+	}
+}
+
+var writeOld = flag.Bool("write-old", false, "write testdata/journal-1.db anew; only when format 1 itself was wrong")
+
+// TestOldFilesOpen opens a journal of every format there ever was.
+func TestOldFilesOpen(t *testing.T) {
+	stored := filepath.Join("testdata", "journal-1.db")
+	if *writeOld {
+		os.Remove(stored)
+		db := openDB(t, stored)
+		b := openBox(t, db, id, "")
+		write(t, db, b, 12)
+		if err := b.Ack(headAt(t, b, 7), []wire.Parked{{Seq: 3, Reason: "odd"}}); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+	}
+	raw, err := os.ReadFile(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "journal.db")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := openDB(t, path)
+	b := openBox(t, db, id, "")
+	if err := b.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	st, err := b.Stats()
+	if err != nil || st.Head.Seq != 12 || st.Acked.Seq != 7 || st.Parked != 1 {
+		t.Errorf("%+v %v", st, err)
+	}
+	write(t, db, b, 1)
+	// A journal of the future is left alone.
+	if err := db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("outbox")).Put([]byte("format"), []byte{99}) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := outbox.Open(db, id, outbox.Options{Stamp: stamp}); !errors.Is(err, outbox.ErrNewer) {
+		t.Errorf("opened a journal of format 99: %v", err)
 	}
 }
 
