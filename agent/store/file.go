@@ -37,7 +37,7 @@ func openFile(path string, buckets [][]byte) (*bbolt.DB, error) {
 		}
 		return nil
 	}
-	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: prepare})
+	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: prepare, CompactAbove: 32 << 20})
 	if errors.Is(err, boltfile.ErrLocked) {
 		return nil, fmt.Errorf("%s: %w", filepath.Dir(path), ErrInUse)
 	}
