@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+GOBUILD := CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)'
 
 # Tools that need no folder of their own, pinned.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -71,7 +71,7 @@ vet: ## go vet and static analysis
 cross: ## every platform that is promised, without cgo
 	@for t in $(TARGETS); do os=$${t%/*}; arch=$${t#*/}; \
 	  echo "build $$t"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=6 go build -trimpath -ldflags '-s -w' -o $(BIN)/cross/$$os-$$arch/ ./agent/cmd/tillside ./sync/cmd/tillside-central ./drivers/cmd/tillbench || exit 1; done
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=6 go build -ldflags '-s -w' -o $(BIN)/cross/$$os-$$arch/ ./agent/cmd/tillside ./sync/cmd/tillside-central ./drivers/cmd/tillbench || exit 1; done
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each

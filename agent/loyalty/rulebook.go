@@ -151,7 +151,6 @@ type rule struct {
 	where       *place
 	audience    *audience
 	when        cond
-	usesFired   bool
 	discounts   []discounter
 	points      []accruer
 	others      []other

@@ -77,7 +77,7 @@ type printState struct {
 	selected           bool             // ESC = : this printer is listening
 	download           *paper.Picture   // GS *
 	graphics           *paper.Picture   // GS ( L store
-	pageMode, fontWide bool
+	pageMode bool
 }
 
 // symbol is a two-dimensional code being set up.

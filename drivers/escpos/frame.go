@@ -34,7 +34,6 @@ var (
 	cmdRecover   = []byte{dle, enq, 2}                                       // clear buffers, go on
 	cmdClear     = []byte{dle, 0x14, 8, 1, 3, 0x14, 1, 6, 2, 8}              // real-time clear of buffers
 	cmdASB       = []byte{gs, 'a', 0x0F}                                     // drawer, on-line, error, roll
-	cmdASBOff    = []byte{gs, 'a', 0}                                        //
 	cmdQRModel   = []byte{gs, '(', 'k', 4, 0, 0x31, 0x41, 0x32, 0}           // model 2
 	cmdQRPrint   = []byte{gs, '(', 'k', 3, 0, 0x31, 0x51, 0x30}              //
 	qrLevels     = map[byte]byte{'L': 0x30, 'M': 0x31, 'Q': 0x32, 'H': 0x33} //

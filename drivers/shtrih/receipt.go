@@ -343,16 +343,10 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 	if d.o.requisite {
 		for len(texts) > 0 { // at most four lines and 200 bytes in one
 			n := min(4, len(texts))
-			var text []byte
-			for i, t := range texts[:n] {
-				if i > 0 {
-					text = append(text, '\n')
-				}
-				text = append(text, page.Encode(t)...)
-			}
-			if n > 1 && len(text) > 200 {
-				n = 200 / (d.Columns() + 1)
-				continue
+			text := joined(texts[:n])
+			for n > 1 && len(text) > 200 {
+				n--
+				text = joined(texts[:n])
 			}
 			parts = append(parts, fragment{req(cmdRequisite).password(d.o.password).bytes(d.o.requisiteNo).bytes(text[:min(len(text), 200)]...).b, true})
 			texts = texts[n:]
@@ -483,3 +477,15 @@ var (
 	_ drivers.Recoverer     = (*Dev)(nil)
 	_ drivers.Tester        = (*Dev)(nil)
 )
+
+// joined encodes texts as the lines of one requisite.
+func joined(texts []string) []byte {
+	var b []byte
+	for i, t := range texts {
+		if i > 0 {
+			b = append(b, '\n')
+		}
+		b = append(b, page.Encode(t)...)
+	}
+	return b
+}

@@ -30,7 +30,7 @@ func TestPasswordAndSession(t *testing.T) {
 	}
 	write(func(tx *db.Tx) error {
 		again, err := access.First(tx, noon)
-		if again != "" {
+		if err != nil || again != "" {
 			t.Error("a second first password")
 		}
 		for _, bad := range []struct{ name, password string }{{access.Admin, password + "x"}, {access.Admin, ""}, {"nobody", password}} {

@@ -34,9 +34,8 @@ func (r *Report) add(format string, args ...any) {
 func Verify(tx *db.Tx) (*Report, error) {
 	r := &Report{Problems: []string{}}
 	type tip struct {
-		b       Balance
-		last    int64
-		members bool
+		b    Balance
+		last int64
 	}
 	sums := map[account]*tip{}
 	var previous int64
