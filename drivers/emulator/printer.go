@@ -63,21 +63,21 @@ type Printer struct {
 
 // printState is what ESC @ resets.
 type printState struct {
-	page               *codepage.Page
-	span               paper.Span // style of the next letter
-	line               paper.Line
-	align              paper.Align
-	x                  int // dots used in the line
-	margin             int
-	spacing            int // dots of a line feed
-	tabs               []int
-	height, module     int
-	hri                byte
-	qr                 map[byte]*symbol // stored two-dimensional symbols by cn
-	selected           bool             // ESC = : this printer is listening
-	download           *paper.Picture   // GS *
-	graphics           *paper.Picture   // GS ( L store
-	pageMode bool
+	page           *codepage.Page
+	span           paper.Span // style of the next letter
+	line           paper.Line
+	align          paper.Align
+	x              int // dots used in the line
+	margin         int
+	spacing        int // dots of a line feed
+	tabs           []int
+	height, module int
+	hri            byte
+	qr             map[byte]*symbol // stored two-dimensional symbols by cn
+	selected       bool             // ESC = : this printer is listening
+	download       *paper.Picture   // GS *
+	graphics       *paper.Picture   // GS ( L store
+	pageMode       bool
 }
 
 // symbol is a two-dimensional code being set up.
