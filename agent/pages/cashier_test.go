@@ -127,6 +127,26 @@ func TestCashierForgottenCard(t *testing.T) {
 	b.reads("#found", "Not known here yet")
 }
 
+// News of an earlier receipt do not push the open one away.
+func TestCashierLateNews(t *testing.T) {
+	s := newStage(t)
+	b := open(t, s.url("cashier"), 1024, 768)
+	b.reads("#strip", "Ready")
+	s.link("offline")
+	s.scan("2000000125008")
+	s.basket("R-1", "m-anna", "1001")
+	s.state("R-1", "captured")
+	b.reads("#say", "They will be credited soon.")
+	s.tell(map[string]any{"type": "receipt", "receipt": "R-1", "state": "captured", "slip": "printed"})
+	s.basket("R-2", "m-anna", "2003")
+	b.reads("#rtitle", "R-2")
+	s.tell(map[string]any{"type": "receipt", "receipt": "R-1", "state": "captured", "slip": "not_printed"})
+	b.reads("#last", "Slip of R-1 was not printed")
+	b.reads("#rtitle", "R-2")
+	b.reads("#net", "€7.41")
+	b.reads("#earnlabel", "To be credited")
+}
+
 // A member's name, a rule's sentence and a device's words are text whatever
 // they hold.
 func TestNothingBecomesMarkup(t *testing.T) {

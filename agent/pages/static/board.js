@@ -1,6 +1,5 @@
 /* What both pages draw the same way: where this till is, its link and
-   devices, the line that says how things stand, and the list of what the
-   rules gave and why. Works on a state, now, that the page owns:
+   devices, and the line that says how things stand. Works on a state, now, that the page owns:
 
      now.link     '', up, down, denied: the way from this page to the agent
      now.status   the agent's last status
@@ -126,73 +125,5 @@
       state: function (s) { now.link = s; if (s === 'up') { ask(); } draw(); }
     });
     window.setInterval(ask, 15000);
-  };
-
-  /* ---- results ---- */
-
-  /* T.hundredths makes a whole number of a decimal string, for comparing and
-     adding; whole numbers below 2^53 are exact. */
-  T.hundredths = function (decimal) {
-    var m = /^(-?)(\d+)(?:\.(\d{1,2}))?/.exec(String(decimal));
-    if (!m) { return 0; }
-    return (m[1] ? -1 : 1) * (+m[2] * 100 + +((m[3] || '') + '00').slice(0, 2));
-  };
-
-  T.decimal = function (hundredths) {
-    var n = Math.abs(hundredths);
-    return (hundredths < 0 ? '-' : '') + Math.floor(n / 100) + '.' + ('0' + n % 100).slice(-2);
-  };
-
-  /* T.earned is the sum of the points a result gives. */
-  T.earned = function (result) {
-    var n = 0, i, list = result && result.earned || [];
-    for (i = 0; i < list.length; i++) { n += T.hundredths(list[i].points); }
-    return T.decimal(n);
-  };
-
-  T.plus = function (decimal) { return (T.isZero(decimal) || T.isMinus(decimal) ? '' : '+') + T.number(decimal); };
-
-  T.reason = function (word) {
-    return T.has('reason.' + word) ? T.t('reason.' + word) : String(word || '').replace(/_/g, ' ');
-  };
-
-  /* T.whyList fills list with one line per rule, gift and coupon; false if
-     there is nothing to tell. */
-  T.whyList = function (list, r) {
-    var i, x, key, rules = r.rules || [], gifts = r.gifts || [], coupons = r.coupons || [];
-    function add(text, discount, points, more) {
-      var li = T.el('li'), words = T.el('span', 'text', text);
-      if (more && more !== text) { words.appendChild(T.el('span', 'more', more)); }
-      li.appendChild(words);
-      if (discount) { li.appendChild(T.el('span', 'gain less', discount)); }
-      if (points) { li.appendChild(T.el('span', 'gain', points)); }
-      list.appendChild(li);
-    }
-    for (i = 0; i < rules.length; i++) {
-      x = rules[i];
-      add(x.name || x.explain || x.rule, T.isZero(x.discount) ? '' : T.money(T.negate(x.discount), r.currency),
-        T.isZero(x.points) ? '' : (T.isMinus(x.points) ? '' : '+') + T.points(x.points), x.explain);
-    }
-    if (r.spend && !T.isZero(r.spend.points)) {
-      add(T.t('spend.line', { points: T.points(r.spend.points) }), T.money(T.negate(r.spend.value), r.currency));
-    }
-    for (i = 0; i < gifts.length; i++) { add(T.t('gift', { name: gifts[i].name || gifts[i].sku, count: T.number(gifts[i].quantity) })); }
-    for (i = 0; i < coupons.length; i++) {
-      x = coupons[i];
-      key = 'coupon.' + x.state;
-      add(T.t(T.has(key) ? key : 'coupon.other', { code: x.code, state: x.state, reason: T.reason(x.reason), day: x.valid_to ? T.day(x.valid_to) : '' }));
-    }
-    return !!list.firstChild;
-  };
-
-  /* T.whySpend says why no points can be used. */
-  T.whySpend = function (who, spend, mode) {
-    var s = who && who.member.card_status;
-    if (!who) { return T.t('nospend.nocustomer'); }
-    if (!who.known) { return T.t('nospend.unknown'); }
-    if (s === 'blocked' || s === 'lost' || s === 'inactive') { return T.t('nospend.card'); }
-    if (mode === 'offline' || spend && spend.limited_by === 'offline') { return T.t('nospend.offline'); }
-    if (spend && spend.limited_by && T.has('reason.' + spend.limited_by)) { return T.reason(spend.limited_by); }
-    return T.t('nospend.none');
   };
 })();

@@ -45,8 +45,13 @@
 
   function takeReceipt(e) {
     var before = now.receipt, same = before && before.id === e.receipt;
-    if (same && e.result === undefined) { e.result = before.result; }
-    if (!same && e.state === 'voided') { note('last.voided', { id: e.receipt }, e.at); return; }
+    if (same && !e.result) { e.result = before.result; e.to_be_credited = before.later; } /* a state or a slip alone */
+    if (same && !e.state) { e.state = before.state; }
+    if (e.slip === 'not_printed' || e.slip === 'unknown') { note('last.noslip', { id: e.receipt }, e.at); }
+    if (!same && !e.result) { /* news of an earlier receipt */
+      if (e.state === 'voided') { note('last.voided', { id: e.receipt }, e.at); }
+      return;
+    }
     if (before && !same) { now.choice = ''; now.whynot = false; byId('amount').value = ''; }
     if (before && !same && before.state === 'captured' && !e.member && !(e.result && e.result.member)) { now.who = null; }
     now.receipt = { id: e.receipt, state: e.state || 'open', result: e.result || null, later: !!e.to_be_credited };
@@ -216,36 +221,10 @@
   function drawReceipt() {
     var x = now.receipt, r = x && x.result, state = x && x.state || '';
     T.put(byId('rtitle'), x ? T.t('receipt.title', { id: x.id }) : T.t('receipt.empty'));
-    T.put(byId('rstate'), x ? T.has('state.' + state) ? T.t('state.' + state) : state : '');
-    byId('rstate').className = 'badge' + (state === 'captured' ? ' good' : state === 'voided' ? ' bad' : state === 'held' ? ' warn' : '');
-    T.put(byId('earnlabel'), T.t(x && x.later ? 'sum.later' : state === 'captured' ? 'sum.earned' : 'sum.earns'));
-    T.put(byId('netlabel'), T.t(state === 'captured' ? 'sum.paid' : 'sum.net'));
-    T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), r.currency) : '\u2013');
-    T.put(byId('earned'), r ? T.plus(T.earned(r)) : '\u2013');
-    T.put(byId('net'), r ? T.money(r.totals.net, r.currency) : '\u2013');
+    var v = { state: state, free: true, result: r, later: !!x && x.later, choice: now.choice, who: now.who, mode: now.mode };
+    T.drawSums(v);
+    desk.draw(v);
     drawWhy(r);
-    drawSpend(x, r);
-  }
-
-  function drawSpend(x, r) {
-    var s = r && r.spend, may = s && !T.isZero(s.max_points) && (x.state === 'open');
-    var text;
-    if (!r) { text = T.t('spend.idle'); }
-    else if (x.state === 'captured' || x.state === 'held') {
-      text = s && !T.isZero(s.points) ? T.t(x.state === 'held' ? 'spend.held' : 'spend.done', { points: T.points(s.points), value: T.money(s.value, r.currency) }) : T.t('spend.notused');
-    } else if (x.state === 'voided') { text = T.t('spend.voided'); }
-    else if (may && !T.isZero(s.points)) {
-      text = T.t('spend.chosen', { points: T.points(s.points), value: T.money(s.value, r.currency) });
-    } else if (may) {
-      text = T.t('spend.upto', { points: T.points(s.max_points), value: T.money(s.max_value, r.currency) });
-    } else { text = T.t('spend.cannot', { reason: T.whySpend(now.who, s, now.mode) }); }
-    T.put(byId('spendtext'), text);
-    var chosen = may && !T.isZero(s.points);
-    byId('spendall').disabled = byId('spendsome').disabled = byId('amount').disabled = !may;
-    byId('spendnone').disabled = !may;
-    byId('spendall').setAttribute('aria-pressed', chosen && now.choice === 'max' ? 'true' : 'false');
-    byId('spendsome').setAttribute('aria-pressed', chosen && now.choice !== 'max' ? 'true' : 'false');
-    byId('spendnone').setAttribute('aria-pressed', may && !chosen ? 'true' : 'false');
   }
 
   function drawLast() {
@@ -332,25 +311,11 @@
     });
   }
 
-  function chooseTyped() {
-    var r = now.receipt && now.receipt.result, n = T.typed(byId('amount').value);
-    if (!r || !r.spend) { return; }
-    if (!n || T.isZero(n)) { T.put(byId('spendtext'), T.t('spend.type')); byId('amount').focus(); return; }
-    if (T.hundredths(n) > T.hundredths(r.spend.max_points)) {
-      T.put(byId('spendtext'), T.t('spend.toomuch', { points: T.points(r.spend.max_points) }));
-      byId('amount').focus();
-      byId('amount').select();
-      return;
-    }
-    choose(n);
-  }
+  var desk = T.pointsDesk(choose);
 
   byId('find').addEventListener('submit', function (e) { e.preventDefault(); find(false); });
   byId('findphone').addEventListener('click', function () { find(true); });
   byId('next').addEventListener('click', function () { leave(); dropReceipt(); draw(); byId('number').focus(); });
-  byId('spendall').addEventListener('click', function () { choose('max'); });
-  byId('spendnone').addEventListener('click', function () { byId('amount').value = ''; choose(''); });
-  byId('spendform').addEventListener('submit', function (e) { e.preventDefault(); chooseTyped(); });
   byId('whykey').addEventListener('click', function () {
     now.whynot = !now.whynot;
     askWhyNot();
@@ -361,13 +326,9 @@
   T.keys({
     F2: function () { byId('number').focus(); byId('number').select(); },
     F3: function () { find(true); },
-    F4: T.press('spendall'),
-    F6: function () {
-      var a = byId('amount');
-      if (a.disabled) { return; }
-      if (document.activeElement === a && a.value) { chooseTyped(); } else { a.focus(); a.select(); }
-    },
-    F7: T.press('spendnone'),
+    F4: desk.keys.F4,
+    F6: desk.keys.F6,
+    F7: desk.keys.F7,
     F8: T.press('whykey'),
     Escape: T.press('next')
   });

@@ -238,18 +238,7 @@
     price();
   }
 
-  function chooseTyped() {
-    var n = T.typed(byId('amount').value), s = sale.result && sale.result.spend;
-    if (!s) { return; }
-    if (!n || T.isZero(n)) { T.put(byId('spendtext'), T.t('spend.type')); byId('amount').focus(); return; }
-    if (T.hundredths(n) > T.hundredths(s.max_points)) {
-      T.put(byId('spendtext'), T.t('spend.toomuch', { points: T.points(s.max_points) }));
-      byId('amount').focus();
-      byId('amount').select();
-      return;
-    }
-    choose(n);
-  }
+  var desk = T.pointsDesk(choose);
 
   /* ---- drawing ---- */
 
@@ -329,31 +318,13 @@
   }
 
   function drawTill() {
-    var r = sale.result, open = sale.state === 'open' && !sale.unsure, s = r && r.spend, may = open && s && !T.isZero(s.max_points);
-    var cur = r ? r.currency : now.currency, using = r && s && !T.isZero(s.points), text;
-    T.put(byId('netlabel'), T.t(sale.state === 'captured' ? 'sum.paid' : 'sum.net'));
-    T.put(byId('gross'), r ? T.money(r.totals.gross, cur) : '\u2013');
-    T.put(byId('discount'), r ? T.money(T.negate(r.totals.discount), cur) : '\u2013');
-    T.put(byId('redeemed'), r ? T.money(T.negate(r.totals.redeemed), cur) : '\u2013');
-    T.put(byId('earnlabel'), T.t(sale.later ? 'sum.later' : sale.state === 'captured' ? 'sum.earned' : 'sum.earns'));
-    T.put(byId('earned'), r ? T.plus(T.earned(r)) : '\u2013');
-    T.put(byId('net'), r ? T.money(r.totals.net, cur) : '\u2013');
+    var r = sale.result, cur = r ? r.currency : now.currency;
+    var v = { state: sale.lines.length ? sale.state : '', free: !sale.unsure, result: r, later: sale.later, choice: sale.spend, who: now.who, mode: now.mode };
     T.put(byId('baskettitle'), T.t('receipt.title', { id: sale.id }));
-    T.put(byId('rstate'), sale.lines.length ? T.t('state.' + sale.state) : '');
-    byId('rstate').className = 'badge' + (sale.state === 'captured' ? ' good' : sale.state === 'voided' ? ' bad' : sale.state === 'held' ? ' warn' : '');
-
-    if (!r) { text = T.t('spend.idle'); }
-    else if (sale.state === 'voided') { text = T.t('spend.voided'); }
-    else if (sale.state !== 'open') {
-      text = using ? T.t(sale.state === 'held' ? 'spend.held' : 'spend.done', { points: T.points(s.points), value: T.money(s.value, cur) }) : T.t('spend.notused');
-    } else if (using) { text = T.t('spend.chosen', { points: T.points(s.points), value: T.money(s.value, cur) }); }
-    else if (may) { text = T.t('spend.upto', { points: T.points(s.max_points), value: T.money(s.max_value, cur) }); }
-    else { text = T.t('spend.cannot', { reason: T.whySpend(now.who, s, now.mode) }); }
-    T.put(byId('spendtext'), text);
-    byId('spendall').disabled = byId('spendsome').disabled = byId('spendnone').disabled = byId('amount').disabled = !may;
-    byId('spendall').setAttribute('aria-pressed', may && using && sale.spend === 'max' ? 'true' : 'false');
-    byId('spendsome').setAttribute('aria-pressed', may && using && sale.spend !== 'max' ? 'true' : 'false');
-    byId('spendnone').setAttribute('aria-pressed', may && !using ? 'true' : 'false');
+    T.drawSums(v);
+    desk.draw(v);
+    T.put(byId('gross'), r ? T.money(r.totals.gross, cur) : '\u2013');
+    T.put(byId('redeemed'), r ? T.money(T.negate(r.totals.redeemed), cur) : '\u2013');
     byId('pay').disabled = !r || sale.busy || sale.state === 'captured' || sale.state === 'voided';
     T.show(byId('pay'), sale.state === 'open' || sale.state === 'held');
     T.show(byId('void'), sale.state === 'captured' || sale.state === 'held');
@@ -449,9 +420,6 @@
   });
   byId('cardform').addEventListener('submit', function (e) { e.preventDefault(); identify(false); });
   byId('findphone').addEventListener('click', function () { identify(true); });
-  byId('spendall').addEventListener('click', function () { choose('max'); });
-  byId('spendnone').addEventListener('click', function () { byId('amount').value = ''; choose(''); });
-  byId('spendform').addEventListener('submit', function (e) { e.preventDefault(); chooseTyped(); });
   byId('pay').addEventListener('click', pay);
   byId('copy').addEventListener('click', copy);
   byId('void').addEventListener('click', voidIt);
@@ -462,13 +430,9 @@
       if (document.activeElement === byId('card') && byId('card').value) { identify(false); } else { byId('card').focus(); byId('card').select(); }
     },
     F3: function () { identify(true); },
-    F4: T.press('spendall'),
-    F6: function () {
-      var a = byId('amount');
-      if (a.disabled) { return; }
-      if (document.activeElement === a && a.value) { chooseTyped(); } else { a.focus(); a.select(); }
-    },
-    F7: T.press('spendnone'),
+    F4: desk.keys.F4,
+    F6: desk.keys.F6,
+    F7: desk.keys.F7,
     F9: T.press('pay'),
     Escape: T.press('new')
   });
