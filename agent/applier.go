@@ -242,7 +242,9 @@ func (a *applier) urgent(f *wire.Feed) error {
 			var id loyalty.MemberID
 			switch u.Do {
 			case wire.UrgentErase:
-				if err = id.UnmarshalText([]byte(u.Member)); err == nil {
+				if bad := id.UnmarshalText([]byte(u.Member)); bad != nil {
+					a.log.Error("urgent item skipped", "error", bad)
+				} else {
 					err = tx.RemoveMember(id)
 				}
 			case wire.UrgentStop:

@@ -8,7 +8,7 @@ var (
 	bucketReceipts = []byte("receipts")
 	// bucketReceiptsByTime: time of the last change (8 bytes) + receipt id.
 	bucketReceiptsByTime = []byte("receipts_by_time")
-	// bucketOpen: id of each receipt that holds something and is not resolved.
+	// bucketOpen: id of each receipt that holds points or waits for its slip.
 	bucketOpen = []byte("receipts_open")
 	// bucketAnswers: idempotency key -> Answer (JSON).
 	bucketAnswers = []byte("answers")

@@ -152,20 +152,19 @@ func (t *Tx) PutReceipt(r *Receipt) error {
 		return err
 	}
 	open := t.tx.Bucket(bucketOpen)
-	switch r.State {
-	case Open, Held, Unresolved:
-		err = open.Put([]byte(r.ID), []byte(r.State))
-	default:
-		if r.Slip == SlipQueued || r.Slip == SlipPrinting {
-			err = open.Put([]byte(r.ID), []byte(r.Slip))
-		} else if open.Get([]byte(r.ID)) != nil {
-			err = open.Delete([]byte(r.ID))
-		}
+	unfinished := r.State == Open || r.State == Held || r.State == Unresolved
+	switch {
+	case unfinished && r.Hold != nil:
+		return open.Put([]byte(r.ID), []byte(r.State))
+	case r.Slip == SlipQueued || r.Slip == SlipPrinting:
+		return open.Put([]byte(r.ID), []byte(r.Slip))
+	case open.Get([]byte(r.ID)) != nil:
+		return open.Delete([]byte(r.ID))
 	}
-	return err
+	return nil
 }
 
-// OpenReceipts lists receipts that hold something or wait for their slip.
+// OpenReceipts lists receipts that hold points or wait for their slip.
 func (t *Tx) OpenReceipts() ([]*Receipt, error) {
 	var list []*Receipt
 	err := t.tx.Bucket(bucketOpen).ForEach(func(k, _ []byte) error {

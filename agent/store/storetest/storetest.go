@@ -220,7 +220,9 @@ func receiptsExpire(t *testing.T, f Opener) {
 	clock := &Clock{}
 	j := open(t, f, t.TempDir(), clock)
 	must(t, put(t, j, receipt("done", store.Captured)))
-	must(t, put(t, j, receipt("held", store.Held)))
+	held := receipt("held", store.Held)
+	held.Hold = &store.Hold{ID: "h", Points: 1}
+	must(t, put(t, j, held))
 	clock.Add(store.Retention + time.Hour)
 	must(t, put(t, j, receipt("young", store.Captured)))
 	n := 0
@@ -465,8 +467,11 @@ func openList(t *testing.T, f Opener) {
 		}))
 		return out
 	}
-	must(t, put(t, j, receipt("a", store.Held)))
+	held := receipt("a", store.Held)
+	held.Hold = &store.Hold{ID: "h", Points: 1}
+	must(t, put(t, j, held))
 	must(t, put(t, j, receipt("b", store.Captured)))
+	must(t, put(t, j, receipt("d", store.Held))) // holds nothing
 	c := receipt("c", store.Captured)
 	c.Slip = store.SlipQueued
 	must(t, put(t, j, c))
