@@ -126,7 +126,7 @@ func bit(b bool) int {
 func (p *Printer) registers(kind int) proto.Sequence {
 	now := p.opt.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d;1;%d;%d;1;5;%d;%d;%d/", p.lastError, bit(p.open), bit(p.completed), now.Year()%100, int(now.Month()), now.Day())
+	fmt.Fprintf(&b, "%d;1;%d;%d;1;5;%d;%d;%d/", bit(p.lastError != 0), bit(p.open), bit(p.completed), now.Year()%100, int(now.Month()), now.Day())
 	for _, r := range rates {
 		b.WriteString(r + "/")
 	}

@@ -59,7 +59,7 @@ func init() { // a composite literal would refer to itself through the machine
 		"trdiscntpromo":    (*machine).discount,
 		"showsubtotal":     (*machine).inTransaction,
 		"trsubtotcanc":     (*machine).inTransaction,
-		"prncancel":        (*machine).cancel,
+		"prncancel":        (*machine).cancelAny,
 		"trcancel":         (*machine).cancel,
 		"hardprncancel":    (*machine).cancelAny,
 		"factorynumberget": (*machine).factoryNumber,
@@ -200,7 +200,7 @@ func (m *machine) begin(in proto.Message) ([]proto.Param, error) {
 	case m.p.Holds(fiscal.ShiftOld):
 		return nil, refused(proto.RefusedNoDailyReport)
 	}
-	m.open, m.block, m.items, m.totals, m.payments, m.paidAny, m.held = true, block, 0, [7]int64{}, 0, false, nil
+	m.open, m.block, m.items, m.totals, m.payments, m.given, m.paidAny, m.held = true, block, 0, [7]int64{}, 0, 0, false, nil
 	m.centre("PARAGON FISKALNY")
 	m.rule()
 	return nil, nil
@@ -301,9 +301,11 @@ func (m *machine) sell(in proto.Message) ([]proto.Param, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wa != value {
+	// Clients round the value of a line or cut it off: one grosz is forgiven.
+	if wa != value && wa != pr*il/1000 {
 		return nil, refused(proto.RefusedSums)
 	}
+	value = wa
 	storno, err := boolean(in, "st", false)
 	if err != nil {
 		return nil, err
@@ -432,7 +434,7 @@ func (m *machine) pay(in proto.Message) ([]proto.Param, error) {
 	}
 	m.paidAny = true
 	if change {
-		m.payments -= wa
+		m.given += wa
 		return nil, nil
 	}
 	m.payments += wa
@@ -475,7 +477,7 @@ func (m *machine) end(in proto.Message) ([]proto.Param, error) {
 		return nil, refused(2041)
 	case m.paidAny && fp >= 0 && fp != m.payments:
 		return nil, refused(proto.RefusedSums)
-	case paid < total, re >= 0 && paid-re != total:
+	case paid < total, re >= 0 && paid-re != total, m.given > 0 && paid-m.given != total:
 		return nil, refused(proto.RefusedPayments)
 	}
 	m.rule()
@@ -551,6 +553,8 @@ func (m *machine) cancel(in proto.Message) ([]proto.Param, error) {
 	return m.cancelAny(in)
 }
 
+// cancelAny is prncancel: with nothing to cancel nothing happens. Clients send
+// it before each receipt, to be sure.
 func (m *machine) cancelAny(proto.Message) ([]proto.Param, error) {
 	if m.open {
 		m.open, m.held, m.totals, m.payments = false, nil, [7]int64{}, 0

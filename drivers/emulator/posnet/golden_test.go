@@ -78,7 +78,7 @@ func TestOrderIsKept(t *testing.T) {
 		{"trftrln|id25|naabcdefghijklmnopqrstuvwxyz", 2057}, {"trftrend", 0}, {"trftrend", 2066},
 		{"formstart|fn1", 2501}, {"formstart|fn201", 2508}, {"formstart|fn200", 0}, {"formstart|fn200", 2506}, {"trinit", 2062},
 		{"formline|fn200|fl1|s1x", 2502}, {"formline|fn200|fl664|s1Saldo: 1250 pkt", 0}, {"formformattedline|fn200|s1&c&bPunkty", 0},
-		{"formformattedline|fn200|s1Paragon fiskalny", 400}, {"formend|fn201", 2501}, {"formend|fn200", 0}, {"prncancel", 2005},
+		{"formformattedline|fn200|s1Paragon fiskalny", 400}, {"formend|fn201", 2501}, {"formend|fn200", 0}, {"prncancel", 0}, {"trcancel", 2005},
 	} {
 		a := tell(t, p, s.cmd)
 		got := a.Refusal
@@ -94,6 +94,22 @@ func TestOrderIsKept(t *testing.T) {
 	}
 	if n, total := p.Closed(); n != 1 || total != 1050 {
 		t.Errorf("%d receipts over %d, want 1 over 1050", n, total)
+	}
+}
+
+// A sale as an open JavaScript client makes it: a cancel to be sure, "true" for a
+// truth value, and the change as a payment of its own.
+func TestAnotherClient(t *testing.T) {
+	p := New(Options{})
+	for _, cmd := range []string{"prncancel", "trinit|bm0", "trline|naKawa|vt0|pr1999|rdtrue|il1.5|wa2998|rnPromo|rw98", "trpayment|ty0|wa5000|re0",
+		"trpayment|ty0|wa2100|re1", "trend|to2900|re2100|fp5000", "formstart|fn200|fh75", "formline|fn200|fl664|s1Saldo\n", "formbarcode|fn200|bc123456",
+		"formcmd|fn200|cm1", "formend|fn200", "dailyrep|da2026-11-23", "dsptxtline|id0|no0|lnPunkty"} {
+		if a := tell(t, p, cmd); a.Refused {
+			t.Errorf("%s: %+v", cmd, a)
+		}
+	}
+	if n, total := p.Closed(); n != 1 || total != 2900 {
+		t.Errorf("%d receipts over %d, want 1 over 2900", n, total)
 	}
 }
 

@@ -27,7 +27,8 @@ type machine struct {
 	block    bool
 	items    int
 	totals   [7]int64
-	payments int64
+	payments int64 // tenders
+	given    int64 // change told as a payment of its own (re1)
 	paidAny  bool
 	held     []string // lines of a block receipt
 	foot     bool     // closed with fe0, waits for its foot
@@ -98,9 +99,10 @@ func boolean(in proto.Message, id string, def bool) (bool, error) {
 	switch {
 	case !ok:
 		return def, nil
-	case s == "1" || s == "t" || s == "T" || s == "Y" || s == "y":
+	case s == "":
+	case strings.ContainsRune("1tTyY", rune(s[0])): // clients also send "true"
 		return true, nil
-	case s == "0" || s == "n" || s == "N":
+	case strings.ContainsRune("0nNfF", rune(s[0])):
 		return false, nil
 	}
 	return false, frameFault{proto.FrameConversion, id}
