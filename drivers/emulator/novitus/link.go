@@ -15,6 +15,7 @@ import (
 type Options struct {
 	// Thermal leaves out what Novitus added: $n, free lines, four-digit codes.
 	Thermal  bool
+	NoCodes  bool // sends no code by itself in the modes 2 and 3
 	Model    string
 	Version  string
 	Serial   string
@@ -260,7 +261,7 @@ func (p *Printer) carry(q queued) ([]byte, error) {
 
 // automatic is the code sent after a command, in the modes that send one.
 func (p *Printer) automatic(code int) []byte {
-	if p.mode < 2 {
+	if p.mode < 2 || p.opt.NoCodes {
 		return nil
 	}
 	b, _ := proto.Encode(proto.Sequence{Params: []int{min(code, 255)}, Command: "#Z"})

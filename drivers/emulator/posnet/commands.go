@@ -621,6 +621,7 @@ func (m *machine) dailyReport(in proto.Message) ([]proto.Param, error) {
 		return nil, err
 	}
 	m.days++
+	m.p.Release(fiscal.ShiftOld)
 	m.centre("RAPORT FISKALNY DOBOWY")
 	m.write("Nr raportu", fmt.Sprint(m.days))
 	m.write("Liczba paragonów", fmt.Sprint(m.dayCount))
