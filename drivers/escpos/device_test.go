@@ -131,3 +131,21 @@ func TestHangingPrinter(t *testing.T) {
 		t.Errorf("a printer that took nothing: %s, %v", out, err)
 	}
 }
+
+// Garbage is told as such and never taken for a confirmation.
+func TestGarbageAnswers(t *testing.T) {
+	r, m, p := start(t, nil)
+	m.Set(func(c *emulator.Condition) { c.Noise = true })
+	r.WaitState(t, drivers.Garbage)
+	for range 10 {
+		if out, err := p.Print(t.Context(), drivers.Lines("s", "noise")); err == nil {
+			t.Errorf("%s among noise", out)
+		}
+	}
+	m.Set(func(c *emulator.Condition) { c.Noise = false })
+	r.WaitState(t, drivers.Ready)
+	drivertest.Wait(t, "a slip that prints", func() bool {
+		out, _ := p.Print(t.Context(), drivers.Lines("s", "clean"))
+		return out == drivers.OutcomePrinted
+	})
+}

@@ -130,8 +130,15 @@ func (d *Printer) start(ctx context.Context, p *line.Port) error {
 	return nil
 }
 
-// silent says what it means that a printer does not answer.
+// silent says what it means that a printer does not answer: nothing, or
+// nothing that makes sense.
 func (d *Printer) silent() error {
+	if d.sort.strange > 0 {
+		d.sort.strange = 0
+		d.owed = nil
+		d.Set(drivers.Garbage, "the answers are not those of an ESC/POS printer")
+		return nil
+	}
 	d.query = nil
 	if d.askable == "auto" && !d.answered {
 		d.Set(drivers.Unknown, "the printer does not answer status queries")
@@ -198,6 +205,10 @@ func (d *Printer) await(ctx context.Context, p *line.Port, want eventKind, limit
 			return false, err
 		}
 		e := d.sort.feed(buf[0])
+		if e.kind == queued && d.query != nil && d.query[1] == 'r' && e.b&paperMask != 0 {
+			d.sort.strange++
+			continue
+		}
 		if e.kind == want && !d.late(e) {
 			d.gotByte, d.gotText = e.b, e.text
 			return true, nil
@@ -277,8 +288,11 @@ func (d *Printer) ask(ctx context.Context, p *line.Port) (realtime, error) {
 
 func (d *Printer) poll(ctx context.Context, p *line.Port) error {
 	d.sort.have, d.sort.open = 0, false
+	strange := d.sort.strange
 	rt, err := d.ask(ctx, p)
 	switch {
+	case err == nil && d.sort.strange > strange:
+		return d.silent() // among noise an answer says nothing
 	case err == nil:
 		first := !d.answered
 		d.setStatus(rt.status())
@@ -339,6 +353,7 @@ func (d *Printer) print(ctx context.Context, p *line.Port, id string, job []byte
 		}
 	}
 	confirm := d.query
+	d.sort.strange = 0
 	n, err := p.Write(ctx, append(job, confirm...))
 	if err != nil {
 		d.broken = n > 0
@@ -394,6 +409,11 @@ func (d *Printer) confirmed(ctx context.Context, p *line.Port, id string, n int)
 			break
 		}
 		ok, err := d.await(ctx, p, queued, min(left, 700*time.Millisecond))
+		if ok && d.sort.strange > 0 {
+			// One byte of noise in four looks like a confirmation: it is none.
+			d.Set(drivers.Garbage, "noise between the answers")
+			return drivers.OutcomeUnknown, &drivers.Error{Code: drivers.Garbage, Err: errors.New("the slip was confirmed among noise")}
+		}
 		if ok {
 			if d.query[1] == 'r' {
 				if st := queuedStatus(d.gotByte); st.Worst() != d.last.Worst() && st.Worst() == drivers.PaperNear {

@@ -15,6 +15,8 @@ const (
 	fixedEOT   = 0x12
 	fixedASB   = 0x10
 	queuedMask = 0x90
+	paperMask  = 0xF0 // GS r 1 answers have only the four paper bits
+	xon, xoff  = 0x11, 0x13
 )
 
 // event is one sorted answer.
@@ -43,9 +45,11 @@ type sorter struct {
 	open bool // inside 5F ... 00
 	// wantText is set while a GS I text is due: 5Fh is a legal GS r answer else.
 	wantText bool
+	// strange counts bytes that no printer sends: noise, or a wrong speed.
+	strange int
 }
 
-func (s *sorter) reset() { *s = sorter{} }
+func (s *sorter) reset() { *s = sorter{strange: s.strange} }
 
 // feed takes a byte; the event has the kind noise while nothing is complete.
 func (s *sorter) feed(b byte) event {
@@ -76,11 +80,13 @@ func (s *sorter) feed(b byte) event {
 		return event{}
 	case b&queuedMask == 0:
 		return event{kind: queued, b: b}
+	case b != xon && b != xoff:
+		s.strange++
 	}
 	return event{}
 }
 
-// online are the answers to DLE EOT 1 to 4; zero where not asked.
+// realtime are the answers to DLE EOT 1 to 4; zero where not asked.
 type realtime [4]byte
 
 // status reads DLE EOT answers. Two sources differ by one bit about the cutter

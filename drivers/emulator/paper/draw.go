@@ -248,12 +248,16 @@ func drawCode(c Code, dots int) *image.Gray {
 		}
 	}
 	parts := []*image.Gray{place(body, dots, c.Align)}
-	text := Line{Spans: []Span{{Text: c.Data}}, Align: c.Align}
+	// The text stands in the middle of its code.
+	strip := drawLine(Line{Spans: []Span{{Text: c.Data}}}, max(w, cellW*len([]rune(c.Data))))
+	text := blank(dots, strip.Bounds().Dy())
+	at := offset(dots, w, c.Align) + (w-cellW*len([]rune(c.Data)))/2
+	draw.Draw(text, strip.Bounds().Add(image.Pt(max(at, 0), 0)), strip, image.Point{}, draw.Src)
 	if c.Above {
-		parts = append([]*image.Gray{drawLine(text, dots)}, parts...)
+		parts = append([]*image.Gray{text}, parts...)
 	}
 	if c.Below {
-		parts = append(parts, drawLine(text, dots))
+		parts = append(parts, text)
 	}
 	return stack(parts, dots)
 }
