@@ -14,7 +14,8 @@
 //	                                     └ writes: acks, answers, then lanes by urgency
 //
 // The connection leaves the HTTP handler: an idle till costs one goroutine
-// for reading and one for writing, and write buffers are shared between all.
+// that reads; writers are started when there is something to write, and write
+// buffers are shared between all.
 //
 // # Promises
 //

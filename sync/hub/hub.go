@@ -176,19 +176,18 @@ func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // serve runs one connection to its end.
 func (h *Hub) serve(c *wsconn.Conn, guard *wsconn.Guarded, remote string) {
-	defer c.Close()
 	s, err := h.welcome(c, guard, remote)
 	h.mu.Lock()
 	delete(h.pending, c)
 	h.mu.Unlock()
 	if err != nil {
+		c.Close()
 		h.cfg.Log.Info("session refused", "remote", remote, "error", err)
 		return
 	}
-	if s == nil {
-		return
-	}
-	s.run()
+	// A fresh goroutine has a small stack; the one of the greeting has grown,
+	// and the session lasts for days.
+	h.wg.Go(s.run)
 }
 
 // Wake says that lanes of a device may have something new; without lanes, all

@@ -17,7 +17,11 @@ type session struct {
 	h        *Hub
 	conn     *wsconn.Conn
 	dev      Device
-	body     *wire.HelloBody
+	body     *wire.HelloBody // until run
+	agent    string
+	boot     string
+	bundle   int64
+	theirs   wire.Head // end of the till's journal as HELLO told
 	remote   string
 	no       uint64
 	skew     time.Duration
@@ -29,17 +33,23 @@ type session struct {
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex
-	out       []wire.Frame  // to be written before any feed
-	wake      chan struct{} // buffered 1: out or lanes changed
-	last      *wire.Refuse  // to be written, then the session ends
-	queue     []*wire.Push  // waiting for the ingester
-	busy      bool          // the ingester runs
-	acked     wire.Head     // where the centre stands; the ingester's alone after start
-	asks      int           // being answered
-	lanes     []lane        // in order of urgency
-	pending   int           // FEED messages without an answer
-	moved     time.Time     // when a FEED was sent or answered
-	reporting bool          // report runs
+	out       []wire.Frame // to be written before any feed
+	pumping   bool         // the writer runs
+	again     bool         // it has something more to look at
+	ended     bool         // no writer is started any more
+	ping      bool         // a ping is due
+	timer     *time.Timer  // for the next ping
+	retry     *time.Timer  // for a lane that is blocked; nil: none
+	poll      *time.Timer  // for Timing.FeedPoll; nil: never
+	last      *wire.Refuse // to be written, then the session ends
+	queue     []*wire.Push // waiting for the ingester
+	busy      bool         // the ingester runs
+	acked     wire.Head    // where the centre stands; the ingester's alone after start
+	asks      int          // being answered
+	lanes     []lane       // in order of urgency
+	pending   int          // FEED messages without an answer
+	moved     time.Time    // when a FEED was sent or answered
+	reporting bool         // report runs
 }
 
 // Bounds of one session.
@@ -51,8 +61,8 @@ const (
 )
 
 func newSession(h *Hub, c *wsconn.Conn, b *wire.HelloBody, dev Device, remote string, evidence bool) *session {
-	s := &session{h: h, conn: c, dev: dev, body: b, remote: remote, acked: dev.Acked, evidence: evidence,
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &session{h: h, conn: c, dev: dev, body: b, agent: b.Agent, boot: b.Boot, bundle: b.Bundle, theirs: b.Last, remote: remote, acked: dev.Acked, evidence: evidence,
+		done: make(chan struct{})}
 	for _, l := range wire.Lanes {
 		cur := b.Cursors[string(l)]
 		s.lanes = append(s.lanes, lane{name: l, sent: cur, acked: cur, told: cur, dirty: true})
@@ -66,15 +76,26 @@ func (s *session) run() {
 	if !s.evidence {
 		s.presence(true, "")
 	}
-	s.wg.Go(func() {
-		if err := s.write(); err != nil {
-			s.cancel(err)
-		}
-		s.conn.Close()
-	})
+	s.body = nil // of no more use, and ten thousand of them are something
+	t := s.h.cfg.Timing
+	s.mu.Lock()
+	s.timer = time.AfterFunc(t.Ping, s.pingDue)
+	if t.FeedPoll > 0 && !s.evidence {
+		s.poll = time.AfterFunc(t.FeedPoll, s.pollDue)
+	}
+	s.mu.Unlock()
+	s.send(wire.Grease(rand.Uint32()))
 	err := s.read()
 	s.cancel(err)
 	s.conn.Close()
+	s.mu.Lock()
+	s.ended = true
+	for _, t := range []*time.Timer{s.timer, s.retry, s.poll} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	s.mu.Unlock()
 	s.wg.Wait()
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause
@@ -87,9 +108,16 @@ func (s *session) run() {
 	close(s.done)
 }
 
+func (s *session) pingDue() {
+	s.mu.Lock()
+	s.ping = true
+	s.mu.Unlock()
+	s.kick()
+}
+
 func (s *session) presence(online bool, reason string) {
 	p := Presence{Device: s.dev.ID, Epoch: s.dev.Epoch, Online: online, At: s.h.cfg.Now(), Remote: s.remote,
-		SessionNo: s.no, Agent: s.body.Agent, Boot: s.body.Boot, Bundle: s.body.Bundle, Last: s.body.Last,
+		SessionNo: s.no, Agent: s.agent, Boot: s.boot, Bundle: s.bundle, Last: s.theirs,
 		Cursors: map[wire.Lane]uint64{}, ClockSkew: s.skew, Reason: reason}
 	s.mu.Lock()
 	for _, l := range s.lanes {
@@ -99,6 +127,16 @@ func (s *session) presence(online bool, reason string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.h.ctx), s.h.cfg.Timing.Hello)
 	defer cancel()
 	s.h.cfg.Backend.Presence(ctx, p)
+}
+
+// pollDue looks at all lanes without having been woken.
+func (s *session) pollDue() {
+	s.dirty(nil)
+	s.mu.Lock()
+	if !s.ended {
+		s.poll.Reset(s.h.cfg.Timing.FeedPoll)
+	}
+	s.mu.Unlock()
 }
 
 // read hands out what comes. It never waits for the backend.
@@ -136,7 +174,7 @@ func (s *session) read() error {
 		case *wire.Bye:
 			if f.Reason == wire.ByeFork {
 				s.h.alarm(Alarm{Kind: AlarmReported, Device: s.dev.ID, Epoch: s.dev.Epoch, Ours: s.dev.Acked,
-					Theirs: s.body.Last, Detail: "the till says that its journal and the centre's differ", Remote: s.remote})
+					Theirs: s.theirs, Detail: "the till says that its journal and the centre's differ", Remote: s.remote})
 			}
 			return fmt.Errorf("the till said goodbye: %.80q", f.Reason)
 		case *wire.Unknown:
@@ -160,10 +198,33 @@ func (s *session) send(f wire.Frame) {
 	s.kick()
 }
 
+// kick has the writer look at what there is. An idle session has no writer:
+// it is started for the occasion, and ends when there is nothing left.
 func (s *session) kick() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = true
+	if !s.pumping && !s.ended {
+		s.pumping = true
+		s.wg.Go(s.pump)
+	}
+}
+
+func (s *session) pump() {
+	for {
+		s.mu.Lock()
+		if !s.again || s.ended {
+			s.pumping = false
+			s.mu.Unlock()
+			return
+		}
+		s.again = false
+		s.mu.Unlock()
+		if err := s.write(); err != nil {
+			s.cancel(err)
+			s.conn.Close()
+			return // pumping stays: nobody writes on a dead connection
+		}
 	}
 }
 
@@ -189,21 +250,13 @@ func (s *session) waitWritten() {
 }
 
 // write is the only place that writes frames: first what is queued, then
-// feeds by urgency.
+// feeds by urgency, until there is nothing left.
 func (s *session) write() error {
-	ping := time.NewTicker(s.h.cfg.Timing.Ping)
-	defer ping.Stop()
-	var poll <-chan time.Time
-	if d := s.h.cfg.Timing.FeedPoll; d > 0 {
-		t := time.NewTicker(d)
-		defer t.Stop()
-		poll = t.C
-	}
-	s.send(wire.Grease(rand.Uint32()))
 	for {
 		s.mu.Lock()
-		out, last := s.out, s.last
-		s.out = nil
+		out, last, ping := s.out, s.last, s.ping
+		s.out, s.ping = nil, false
+		late := s.pending > 0 && time.Since(s.moved) > s.h.cfg.Timing.FeedWait
 		s.mu.Unlock()
 		for _, f := range out {
 			if err := s.conn.Write(f); err != nil {
@@ -215,43 +268,42 @@ func (s *session) write() error {
 			_ = s.conn.Goodbye()
 			return last
 		}
-		wait := time.Duration(-1)
-		if !s.evidence {
-			f, again := s.nextFeed()
-			if f != nil {
-				if err := s.conn.Write(f); err != nil {
-					if errors.Is(err, wire.ErrTooLarge) {
-						s.h.cfg.Log.Error("feed too large", "device", s.dev.ID, "lane", string(f.Lane), "after", f.After)
-						s.laneFailed(f.Lane)
-						continue
-					}
-					return err
-				}
-				continue
-			}
-			wait = again
-		}
-		var retry <-chan time.Time
-		if wait >= 0 {
-			retry = time.After(wait)
-		}
-		select {
-		case <-s.ctx.Done():
-			return nil
-		case <-s.wake:
-		case <-retry:
-		case <-poll:
-			s.dirty(nil)
-		case <-ping.C:
-			s.mu.Lock()
-			late := s.pending > 0 && time.Since(s.moved) > s.h.cfg.Timing.FeedWait
-			s.mu.Unlock()
+		if ping {
 			if late {
 				return errors.New("the till does not answer its feed")
 			}
 			if err := s.conn.Ping(); err != nil {
 				return err
 			}
+			s.mu.Lock()
+			s.timer.Reset(s.h.cfg.Timing.Ping)
+			s.mu.Unlock()
+		}
+		if s.evidence {
+			return nil
+		}
+		f, wait := s.nextFeed()
+		if f == nil {
+			if wait >= 0 {
+				s.mu.Lock()
+				if s.retry == nil {
+					s.retry = time.AfterFunc(wait, s.kick)
+				} else {
+					s.retry.Reset(wait)
+				}
+				s.mu.Unlock()
+			}
+			return nil
+		}
+		if err := s.conn.Write(f); err != nil {
+			if !errors.Is(err, wire.ErrTooLarge) {
+				return err
+			}
+			s.h.cfg.Log.Error("feed too large", "device", s.dev.ID, "lane", string(f.Lane), "after", f.After)
+			s.mu.Lock()
+			s.pending = max(s.pending-1, 0) // it was never sent
+			s.mu.Unlock()
+			s.laneFailed(f.Lane)
 		}
 	}
 }

@@ -110,10 +110,10 @@ type child struct {
 	done chan struct{}
 }
 
-func spawn(t *testing.T, role, file, addr string) *child {
+func spawn(t testing.TB, test, role, file, addr string) *child {
 	t.Helper()
 	c := &child{at: make(chan string, 1), done: make(chan struct{})}
-	c.cmd = exec.Command(os.Args[0], "-test.run=^TestKillChild$")
+	c.cmd = exec.Command(os.Args[0], "-test.run="+test)
 	c.cmd.Env = append(os.Environ(), roleVar+"="+role, fileVar+"="+file, centreVar+"="+addr)
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
@@ -144,7 +144,7 @@ func spawn(t *testing.T, role, file, addr string) *child {
 
 // kill is SIGKILL; it returns after the process is gone and its last words
 // are read.
-func (c *child) kill(t *testing.T) {
+func (c *child) kill(t testing.TB) {
 	t.Helper()
 	if f := c.fail.Load(); f != nil {
 		t.Fatalf("a child failed: %s", *f)
@@ -186,7 +186,7 @@ func TestKills(t *testing.T) {
 	}
 	defer proxy.Close()
 	startCentre := func() *child {
-		c := spawn(t, "centre", file, "")
+		c := spawn(t, "^TestKillChild$", "centre", file, "")
 		select {
 		case addr := <-c.at:
 			proxy.Retarget(addr)
@@ -196,7 +196,7 @@ func TestKills(t *testing.T) {
 		return c
 	}
 	far := startCentre()
-	near := spawn(t, "till", journal, proxy.Addr())
+	near := spawn(t, "^TestKillChild$", "till", journal, proxy.Addr())
 	r := rand.New(rand.NewPCG(*seed+1, 3))
 	told := uint64(0)
 	for i := range n {
@@ -228,7 +228,7 @@ func TestKills(t *testing.T) {
 		if head.Seq < told {
 			t.Fatalf("kill %d: the till told of record %d, its journal ends at %d", i, told, head.Seq)
 		}
-		near = spawn(t, "till", journal, proxy.Addr())
+		near = spawn(t, "^TestKillChild$", "till", journal, proxy.Addr())
 	}
 	near.kill(t)
 	far.kill(t)
