@@ -139,7 +139,8 @@ const (
 // ruleState is a candidate while it is priced.
 type ruleState struct {
 	state    uint8
-	given    bool // other rewards were given
+	given    bool // something beside money and points was given
+	told     bool // its other rewards have been looked at
 	why      string
 	discount Money
 	points   Points

@@ -116,7 +116,7 @@ type other interface{ give(e *eval) bool }
 func (e *eval) giveOthers() {
 	for _, k := range e.cands {
 		r, st := &e.rb.rules[k], &e.states[k]
-		if len(r.others) == 0 || st.given || r.issuesNow {
+		if len(r.others) == 0 || st.told || r.issuesNow {
 			continue
 		}
 		if len(r.discounts)+len(r.points) > 0 && st.state != stateFired {
@@ -140,6 +140,7 @@ func (e *eval) give(r *rule) {
 		}
 	}
 	e.rule = r
+	st.told = true
 	gave := false
 	for _, o := range r.others {
 		gave = o.give(e) || gave
