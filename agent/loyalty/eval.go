@@ -231,8 +231,15 @@ func (e *eval) price(in *Input) (*Result, error) {
 	e.issueNow()
 	e.discountPhase()
 	e.giveCatalogue()
-	e.redeem()
-	e.accrue()
+	if e.rb.doc.Settings.SpendEarned {
+		// What this receipt earns can pay for it, so it is counted first, on
+		// the amount before points.
+		e.accrue()
+		e.redeem()
+	} else {
+		e.redeem()
+		e.accrue()
+	}
 	e.giveOthers()
 	e.settleUsage()
 	if e.err != nil {

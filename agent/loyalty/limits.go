@@ -399,3 +399,45 @@ func (rb *Rulebook) FreshBudgets() map[string]*Quota {
 	}
 	return m
 }
+
+// Split shares what is left of a budget among n tills, so that together they
+// never pass it, whatever each of them does without a link. A budget in
+// percent of turnover is shared by what its cost may still be: each till's
+// share grows with its own turnover.
+func (q Quota) Split(n int) []Quota {
+	if n < 1 {
+		return nil
+	}
+	parts := make([]Quota, n)
+	share := func(total int64, set func(*Quota, int64)) {
+		for i := range parts {
+			v := total / int64(n)
+			if total >= 0 && int64(i) < total%int64(n) {
+				v++
+			}
+			set(&parts[i], v)
+		}
+	}
+	share(int64(q.Money), func(p *Quota, v int64) { p.Money = Money(v) })
+	share(int64(q.Points), func(p *Quota, v int64) { p.Points = Points(v) })
+	share(q.Count, func(p *Quota, v int64) { p.Count = v })
+	for i := range parts {
+		// Turnover down and cost up: rounding never makes room.
+		parts[i].Turnover = q.Turnover / Money(n)
+		parts[i].Cost = (q.Cost + Money(n) - 1) / Money(n)
+	}
+	return parts
+}
+
+// Use takes what a receipt has used out of a quota, and counts its turnover.
+func (q *Quota) Use(budget string, r *Result) {
+	q.Turnover += max(0, r.Totals.Net)
+	for _, u := range r.Budgets {
+		if u.Budget == budget {
+			q.Money -= u.Money
+			q.Points -= u.Points
+			q.Count -= u.Count
+			q.Cost += u.Cost
+		}
+	}
+}

@@ -41,6 +41,11 @@ func (e *eval) redeem() {
 		return
 	}
 	bal := e.m.Wallets[sp.Wallet].Active - e.paidFrom(sp.Wallet)
+	for _, l := range e.lots { // none yet, unless they may be spent at once
+		if l.wallet == w.wallet && l.active <= e.day && e.rb.wallets[l.wallet].doc.Active.When != "next_receipt" {
+			bal += l.points
+		}
+	}
 	points, by := w.affordable(e, bal, value)
 	if by != "" {
 		sp.LimitedBy = by
