@@ -155,6 +155,8 @@ func (w *work) spend(r *receipt, m *member, s *sale, src Source) error {
 			}
 		case h.member != m.id || left > 0 && h.wallet != s.spendWallet:
 			w.find("hold_of_another", src, m.id, left, s.hold)
+		case h.lease != "":
+			return w.spendOffline(r, m, h, s.spend, src)
 		default:
 			n := min(left, h.points)
 			if n > 0 {
@@ -189,7 +191,9 @@ func (w *work) spend(r *receipt, m *member, s *sale, src Source) error {
 		}
 		w.find("loss_spend", src, m.id, left, s.number)
 	}
-	r.in(s.spendWallet).Spent += s.spend
+	sum := r.in(s.spendWallet)
+	sum.Spent += s.spend
+	sum.Lost += left
 	return w.use(k, s.spend-left, r.id)
 }
 
@@ -234,9 +238,33 @@ func (w *work) unclaimed(it *Item, ref wire.Ref, earned []loyalty.Earning, src S
 	return nil
 }
 
+// spendOffline books what the receipt used out of a lease.
+func (w *work) spendOffline(r *receipt, m *member, h *hold, points loyalty.Points, src Source) error {
+	paid, err := w.spendLease(m, h, points, src)
+	if err != nil || points == 0 {
+		return err
+	}
+	sum := r.in(h.wallet)
+	sum.Spent += points
+	sum.Lost += points - paid
+	return w.use(account{m.id, h.wallet}, paid, r.id)
+}
+
 // note books records that move no points but say something about the till.
 func (w *work) note(r *wire.Record, payload any, src Source) error {
 	switch p := payload.(type) {
+	case *wire.Hold:
+		if p.Lease != "" {
+			return w.holdOfLease(p, r.Receipt, src)
+		}
+	case *wire.LeaseOpen:
+		return w.openLease(p.Lease, src)
+	case *wire.LeaseClose:
+		rest, err := loyalty.ParsePoints(p.Rest)
+		if err != nil || rest < 0 {
+			return poison("lease closed with a rest of %q points", p.Rest)
+		}
+		return w.closeLease(p.Lease, rest, src)
 	case *wire.Unresolved:
 		h, err := w.hold(p.Hold)
 		if err != nil || h == nil || h.state != holdOpen {

@@ -71,6 +71,10 @@ func read(r *wire.Record) (posting, error) {
 		return readEarn(r)
 	case wire.TypeHold:
 		return payload(r, &wire.Hold{})
+	case wire.TypeLeaseOpen:
+		return payload(r, &wire.LeaseOpen{})
+	case wire.TypeLeaseClose:
+		return payload(r, &wire.LeaseClose{})
 	case wire.TypeUnresolved:
 		return payload(r, &wire.Unresolved{})
 	case wire.TypeSession:

@@ -24,6 +24,7 @@ type Moves struct {
 	Spent      loyalty.Points `json:"spent,omitzero"`
 	EarnedBack loyalty.Points `json:"earned_back,omitzero"` // taken back since
 	SpentBack  loyalty.Points `json:"spent_back,omitzero"`  // given back since
+	Lost       loyalty.Points `json:"lost,omitzero"`        // part of Spent - SpentBack that the shop bears
 }
 
 // receipt is a row of purchase history.
@@ -250,6 +251,7 @@ type hold struct {
 	points  loyalty.Points
 	device  int64
 	receipt string
+	lease   string // out of which it is kept; empty: out of the held account
 	state   string
 	made    int64
 	ended   int64
@@ -273,8 +275,8 @@ func (w *work) hold(id string) (*hold, error) {
 		return h, nil
 	}
 	h := &hold{id: id}
-	ok, err := w.tx.Row(`SELECT member, wallet, points, device, receipt, state, made, ended FROM hold WHERE id = ?`, []any{id},
-		&h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.state, &h.made, &h.ended)
+	ok, err := w.tx.Row(`SELECT member, wallet, points, device, receipt, lease, state, made, ended FROM hold WHERE id = ?`, []any{id},
+		&h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.lease, &h.state, &h.made, &h.ended)
 	if err != nil {
 		return nil, fmt.Errorf("read hold: %w", err)
 	}
@@ -305,12 +307,14 @@ func (w *work) end(h *hold, state string) {
 
 func (w *work) flushHolds() error {
 	for _, h := range w.dirtyHolds {
-		err := w.tx.Exec(`INSERT INTO hold (id, member, wallet, points, device, receipt, state, made, ended) VALUES (?,?,?,?,?,?,?,?,?)
+		err := w.tx.Exec(`INSERT INTO hold (id, member, wallet, points, device, receipt, lease, state, made, ended) VALUES (?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended`,
-			h.id, int64(h.member), h.wallet, int64(h.points), h.device, h.receipt, h.state, h.made, h.ended)
+			h.id, int64(h.member), h.wallet, int64(h.points), h.device, h.receipt, h.lease, h.state, h.made, h.ended)
 		if err != nil {
 			return err
 		}
+		h.dirty = false
 	}
+	w.dirtyHolds = nil
 	return nil
 }

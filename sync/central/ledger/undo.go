@@ -58,6 +58,14 @@ func (w *work) applyVoid(it *Item, v *void, src Source) error {
 	if err != nil {
 		return err
 	}
+	if h.lease != "" {
+		w.end(h, holdVoided)
+		x, err := w.lease(h.lease)
+		if err != nil || x == nil {
+			return err
+		}
+		return w.releaseClosed(x, src)
+	}
 	if h.points > 0 {
 		if err := w.move(m, h.wallet, Release, Held, Available, h.points, src); err != nil {
 			return err
@@ -107,11 +115,7 @@ func (w *work) reverse(r *receipt, moves []back, src Source) error {
 		}
 		k := account{m.id, b.wallet}
 		if !b.earned {
-			if err := w.move(m, b.wallet, GiveBack, Spent, Available, n, src); err != nil {
-				return err
-			}
-			sum.SpentBack += n
-			if err := w.unuse(r.id, n); err != nil {
+			if err := w.giveBack(m, r, b.wallet, n, src); err != nil {
 				return err
 			}
 			continue
@@ -123,6 +127,27 @@ func (w *work) reverse(r *receipt, moves []back, src Source) error {
 	}
 	w.change(r)
 	return nil
+}
+
+// giveBack gives spent points back: to the shop first what it bore, then to
+// the member.
+func (w *work) giveBack(m *member, r *receipt, wallet string, n loyalty.Points, src Source) error {
+	sum := r.in(wallet)
+	sum.SpentBack += n
+	if p := min(n, sum.Lost); p > 0 {
+		if err := w.move(m, wallet, GiveBack, Spent, Lost, p, src); err != nil {
+			return err
+		}
+		sum.Lost -= p
+		n -= p
+	}
+	if n == 0 {
+		return nil
+	}
+	if err := w.move(m, wallet, GiveBack, Spent, Available, n, src); err != nil {
+		return err
+	}
+	return w.unuse(r.id, n)
 }
 
 // takeBack takes earned points back: pending ones of that receipt first, then

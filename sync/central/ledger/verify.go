@@ -111,7 +111,7 @@ func Verify(tx *db.Tx) (*Report, error) {
 // verifyCover holds open holds and lots against the accounts.
 func verifyCover(tx *db.Tx, r *Report, stored map[account]Balance) error {
 	held := map[account]loyalty.Points{}
-	err := tx.Rows(`SELECT member, wallet, points FROM hold WHERE state IN ('open', 'unresolved')`, nil, func(rows *sql.Rows) error {
+	err := tx.Rows(`SELECT member, wallet, points FROM hold WHERE state IN ('open', 'unresolved') AND lease = ''`, nil, func(rows *sql.Rows) error {
 		var k account
 		var p loyalty.Points
 		err := rows.Scan(&k.member, &k.wallet, &p)
@@ -129,6 +129,22 @@ func verifyCover(tx *db.Tx, r *Report, stored map[account]Balance) error {
 	}
 	for k, p := range held {
 		r.add("member %s, wallet %s: holds of %s without a balance", k.member, k.wallet, p)
+	}
+	leases := map[account]loyalty.Points{}
+	err = tx.Rows(`SELECT member, wallet, remaining FROM lease`, nil, func(rows *sql.Rows) error {
+		var k account
+		var p loyalty.Points
+		err := rows.Scan(&k.member, &k.wallet, &p)
+		leases[k] += p
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read leases: %w", err)
+	}
+	for k, b := range stored {
+		if leases[k] != b.Leased {
+			r.add("member %s, wallet %s: leases add up to %s, the account has %s", k.member, k.wallet, leases[k], b.Leased)
+		}
 	}
 	active, pending := map[account]loyalty.Points{}, map[account]loyalty.Points{}
 	err = tx.Rows(`SELECT member, wallet, state, remaining FROM lot WHERE state <> 'done'`, nil, func(rows *sql.Rows) error {

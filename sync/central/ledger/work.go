@@ -48,6 +48,8 @@ type work struct {
 	lots        map[account][]*lot
 	newLots     []*lot
 	oldLots     []*lot
+	leases      map[string]*leased
+	dirtyLeases []*leased
 	uses        []any
 	refs        map[wire.Ref]loyalty.MemberID
 	findings    []any
@@ -219,7 +221,7 @@ func (w *work) flush() error {
 		what string
 		do   func() error
 	}{
-		{"entries", w.flushEntries}, {"balances", w.flushBalances}, {"receipts", w.flushReceipts}, {"holds", w.flushHolds},
+		{"entries", w.flushEntries}, {"balances", w.flushBalances}, {"receipts", w.flushReceipts}, {"holds", w.flushHolds}, {"leases", w.flushLeases},
 		{"lots", w.flushLots}, {"members", w.flushMembers}, {"findings", w.flushFindings},
 	} {
 		if err := step.do(); err != nil {

@@ -1,0 +1,394 @@
+package ledger
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// A lease is the right of one device to spend up to so many points of one
+// member without asking. Granting moves the points from available to leased,
+// so nobody else can spend them; that is what makes spending without a link
+// safe. A lease ends in three ways only: it is spent, its holder gives the
+// rest back in its journal, or a person revokes the device. It never ends
+// because time has passed: the holder may have spent it unseen.
+//
+//	            grant                      HOLD, COMMIT
+//	available ─────────> leased ─────────────────────────────> spent
+//	     ^                 │ LEASE_CLOSE, revocation
+//	     └─────────────────┘
+//
+// What a revoked device spent before it was revoked and brings later is
+// charged to the member only as far as the revocation gave points back; what
+// goes beyond a lease (a clone) is the shop's loss, never the member's.
+
+// Kinds of entries that leases make.
+const (
+	Lease   Kind = "lease"   // handed to a till
+	Unlease Kind = "unlease" // given back by it, or taken back with its revocation
+)
+
+// States of a lease.
+const (
+	leaseGranted  = "granted"  // on its way to the till
+	leaseOpen     = "open"     // the till has it
+	leaseRecalled = "recalled" // the till was asked to close it
+	leaseClosed   = "closed"   // closed by the till; what unresolved holds keep of it may remain
+	leaseRevoked  = "revoked"  // its device was revoked
+)
+
+// ErrLease is returned when a lease cannot be granted or recalled.
+var ErrLease = errors.New("lease cannot be changed")
+
+type leased struct {
+	id        string
+	key       account
+	device    int64
+	epoch     uint32
+	points    loyalty.Points
+	remaining loyalty.Points
+	returned  loyalty.Points
+	state     string
+	notAfter  int64
+	made      int64
+	ended     int64
+	dirty     bool
+}
+
+func (l *leased) live() bool {
+	return l.state == leaseGranted || l.state == leaseOpen || l.state == leaseRecalled
+}
+
+const leaseColumns = `id, member, wallet, device, epoch, points, remaining, returned, state, not_after, made, ended`
+
+func scanLease(r *sql.Rows) (*leased, error) {
+	l := &leased{}
+	err := r.Scan(&l.id, &l.key.member, &l.key.wallet, &l.device, &l.epoch, &l.points, &l.remaining, &l.returned, &l.state, &l.notAfter, &l.made, &l.ended)
+	return l, err
+}
+
+// lease finds a lease; nil when there is none.
+func (w *work) lease(id string) (*leased, error) {
+	if l, ok := w.leases[id]; ok {
+		return l, nil
+	}
+	all, err := w.readLeases(`WHERE id = ?`, id)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// readLeases reads leases; each is one value however often it is read.
+func (w *work) readLeases(where string, args ...any) ([]*leased, error) {
+	var all []*leased
+	err := w.tx.Rows(`SELECT `+leaseColumns+` FROM lease `+where, args, func(r *sql.Rows) error {
+		l, err := scanLease(r)
+		if err != nil {
+			return err
+		}
+		if have := w.leases[l.id]; have != nil {
+			l = have
+		} else {
+			if w.leases == nil {
+				w.leases = map[string]*leased{}
+			}
+			w.leases[l.id] = l
+		}
+		all = append(all, l)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
+	return all, nil
+}
+
+func (w *work) keepLease(l *leased) {
+	if !l.dirty {
+		l.dirty = true
+		w.dirtyLeases = append(w.dirtyLeases, l)
+	}
+}
+
+// tell puts an order for the holder into its lane.
+func (w *work) tell(l *leased, what string) error {
+	n, err := w.tx.Next("lease", 1)
+	if err != nil {
+		return err
+	}
+	return w.tx.Exec(`INSERT INTO lease_feed (n, device, what, lease) VALUES (?,?,?,?)`, n, l.device, what, l.id)
+}
+
+func (w *work) flushLeases() error {
+	for _, l := range w.dirtyLeases {
+		err := w.tx.Exec(`INSERT INTO lease (`+leaseColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
+			ON CONFLICT (id) DO UPDATE SET remaining = excluded.remaining, returned = excluded.returned, state = excluded.state, ended = excluded.ended`,
+			l.id, int64(l.key.member), l.key.wallet, l.device, int64(l.epoch), int64(l.points), int64(l.remaining), int64(l.returned), l.state, l.notAfter, l.made, l.ended)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Grant hands out the right to spend points at one device. ErrShort means the
+// member has too few.
+func (l *Ledger) Grant(tx *db.Tx, id string, m loyalty.MemberID, wallet string, points loyalty.Points, device int64, epoch uint32, notAfter time.Time) error {
+	w, err := l.work(tx)
+	if err != nil {
+		return err
+	}
+	if have, err := w.lease(id); err != nil || have != nil {
+		return errors.Join(err, fmt.Errorf("lease %s is there already: %w", id, ErrLease))
+	}
+	who, err := w.member(m)
+	if err != nil {
+		return err
+	}
+	if !who.known {
+		return ErrUnknownMember
+	}
+	if err := w.move(who, wallet, Lease, Available, Leased, points, Source{Device: device, Epoch: epoch, Note: id}); err != nil {
+		return err
+	}
+	x := &leased{id: id, key: account{m, wallet}, device: device, epoch: epoch, points: points, remaining: points, state: leaseGranted, notAfter: db.Millis(notAfter), made: db.Millis(w.now)}
+	w.keepLease(x)
+	if err := w.tell(x, wire.LeaseGrant); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// Recall asks the holder of a lease to give the rest back. It takes nothing:
+// only the holder's journal, or its revocation, ends a lease.
+func (l *Ledger) Recall(tx *db.Tx, id string) error {
+	w, err := l.work(tx)
+	if err != nil {
+		return err
+	}
+	x, err := w.lease(id)
+	if err != nil {
+		return err
+	}
+	if x == nil || !x.live() {
+		return fmt.Errorf("lease %s is not in force: %w", id, ErrLease)
+	}
+	if err := w.recallLease(x); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+func (w *work) recallLease(x *leased) error {
+	if x.state == leaseRecalled {
+		return nil
+	}
+	x.state = leaseRecalled
+	w.keepLease(x)
+	return w.tell(x, wire.LeaseRecall)
+}
+
+// RecallMember asks all holders of a member's leases to give them back, and
+// tells how much they hold.
+func (l *Ledger) RecallMember(tx *db.Tx, m loyalty.MemberID, wallet string) (loyalty.Points, error) {
+	w, err := l.work(tx)
+	if err != nil {
+		return 0, err
+	}
+	all, err := w.readLeases(`WHERE member = ? AND wallet = ? AND state IN ('granted', 'open', 'recalled')`, int64(m), wallet)
+	if err != nil {
+		return 0, err
+	}
+	var held loyalty.Points
+	for _, x := range all {
+		held += x.remaining
+		if err := w.recallLease(x); err != nil {
+			return 0, err
+		}
+	}
+	return held, w.flush()
+}
+
+// ReturnRevoked gives back what revoked devices hold. It is called in the
+// transaction that revokes, and does nothing when there is nothing to do.
+func (l *Ledger) ReturnRevoked(tx *db.Tx) (int, error) {
+	w, err := l.work(tx)
+	if err != nil {
+		return 0, err
+	}
+	all, err := w.readLeases(`WHERE state IN ('granted', 'open', 'recalled', 'closed') AND device IN (SELECT no FROM device WHERE state = 'revoked') ORDER BY id`)
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range all {
+		rest := x.remaining
+		if err := w.giveLeaseBack(x, rest, Source{Device: x.device, Epoch: x.epoch, Note: x.id}); err != nil {
+			return 0, err
+		}
+		x.returned, x.state, x.ended = rest, leaseRevoked, db.Millis(w.now)
+	}
+	return len(all), w.flush()
+}
+
+// giveLeaseBack moves points of a lease back to the member.
+func (w *work) giveLeaseBack(x *leased, points loyalty.Points, src Source) error {
+	w.keepLease(x)
+	if points == 0 {
+		return nil
+	}
+	m, err := w.member(x.key.member)
+	if err != nil {
+		return err
+	}
+	if err := w.move(m, x.key.wallet, Unlease, Leased, Available, points, src); err != nil {
+		return err
+	}
+	x.remaining -= points
+	return nil
+}
+
+// mine finds the lease a record names, if it is one of that device and epoch;
+// otherwise it notes that and returns nil.
+func (w *work) mine(id string, src Source, member loyalty.MemberID) (*leased, error) {
+	x, err := w.lease(id)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil || x.device != src.Device || x.epoch != src.Epoch {
+		w.find("lease_unknown", src, member, 0, id)
+		return nil, nil
+	}
+	return x, nil
+}
+
+// openLease books LEASE_OPEN.
+func (w *work) openLease(id string, src Source) error {
+	x, err := w.mine(id, src, 0)
+	if err != nil || x == nil || x.state != leaseGranted {
+		return err
+	}
+	x.state = leaseOpen
+	w.keepLease(x)
+	return nil
+}
+
+// closeLease books LEASE_CLOSE: what no live hold keeps goes back. The till's
+// own figure is compared, not trusted: our book has every spend before it.
+func (w *work) closeLease(id string, rest loyalty.Points, src Source) error {
+	x, err := w.mine(id, src, 0)
+	if err != nil || x == nil || !x.live() {
+		return err
+	}
+	kept, err := w.keptOf(x)
+	if err != nil {
+		return err
+	}
+	free := x.remaining - min(kept, x.remaining)
+	if free != rest {
+		w.find("lease_rest_differs", src, x.key.member, rest-free, id)
+	}
+	src.Note = id
+	if err := w.giveLeaseBack(x, free, src); err != nil {
+		return err
+	}
+	x.state, x.ended = leaseClosed, db.Millis(w.now)
+	return nil
+}
+
+// keptOf is what live holds keep of a lease.
+func (w *work) keptOf(x *leased) (loyalty.Points, error) {
+	if err := w.flushHolds(); err != nil {
+		return 0, err
+	}
+	var n loyalty.Points
+	_, err := w.tx.Row(`SELECT COALESCE(SUM(points), 0) FROM hold WHERE member = ? AND wallet = ? AND lease = ? AND state IN ('open', 'unresolved')`,
+		[]any{int64(x.key.member), x.key.wallet, x.id}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("read holds of a lease: %w", err)
+	}
+	return n, nil
+}
+
+// holdOfLease books a HOLD out of a lease. The points stay where they are;
+// only the spend moves them.
+func (w *work) holdOfLease(p *wire.Hold, receipt string, src Source) error {
+	h, err := w.hold(p.Hold)
+	if err != nil || h != nil {
+		return err
+	}
+	points, err := loyalty.ParsePoints(p.Points)
+	var id loyalty.MemberID
+	if err2 := id.UnmarshalText([]byte(p.Member)); err != nil || err2 != nil || points < 0 || points > MostPoints || len(p.Hold) == 0 || len(p.Hold) > 100 {
+		return poison("hold of %q points of member %q", p.Points, p.Member)
+	}
+	x, err := w.mine(p.Lease, src, id)
+	if err != nil {
+		return err
+	}
+	if x == nil || x.key != (account{id, p.Wallet}) {
+		points = 0 // no right to anything: what is spent on it is the shop's
+	}
+	w.keep(&hold{id: p.Hold, member: id, wallet: p.Wallet, points: points, device: src.Device, receipt: receipt, lease: p.Lease, state: holdOpen, made: db.Millis(w.now)})
+	return nil
+}
+
+// spendLease books a spend out of a lease: as far as the lease has it, then,
+// if the device was revoked, as far as the member got it back with that, and
+// the rest out of the shop's pocket. It returns what the member's points
+// paid.
+func (w *work) spendLease(m *member, h *hold, points loyalty.Points, src Source) (loyalty.Points, error) {
+	x, err := w.lease(h.lease)
+	if err != nil {
+		return 0, err
+	}
+	src.Note = h.lease
+	left := points
+	if x != nil && x.key == (account{m.id, h.wallet}) && x.device == src.Device && x.epoch == src.Epoch {
+		w.keepLease(x)
+		if n := min(left, h.points, x.remaining); n > 0 {
+			if err := w.move(m, h.wallet, Spend, Leased, Spent, n, src); err != nil {
+				return 0, err
+			}
+			x.remaining -= n
+			left -= n
+		}
+		if n := min(left, x.returned, w.balance(x.key).Available); n > 0 {
+			if err := w.move(m, h.wallet, Spend, Available, Spent, n, src); err != nil {
+				return 0, err
+			}
+			x.returned -= n
+			left -= n
+		}
+		w.end(h, holdCommitted)
+		if err := w.releaseClosed(x, src); err != nil {
+			return 0, err
+		}
+	}
+	w.end(h, holdCommitted)
+	if left > 0 {
+		if err := w.move(m, h.wallet, Spend, Lost, Spent, left, src); err != nil {
+			return 0, err
+		}
+		w.find("loss_lease", src, m.id, left, h.lease)
+	}
+	return points - left, nil
+}
+
+// releaseClosed gives back what a closed lease held for a hold that has ended
+// now.
+func (w *work) releaseClosed(x *leased, src Source) error {
+	if x.state != leaseClosed {
+		return nil
+	}
+	kept, err := w.keptOf(x)
+	if err != nil {
+		return err
+	}
+	return w.giveLeaseBack(x, x.remaining-min(kept, x.remaining), src)
+}
