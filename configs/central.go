@@ -34,9 +34,14 @@ type Central struct {
 	Zone string `toml:"zone"`
 	// SigningKey is the file of the key that signs rulebooks. Empty: keys/rulebook.key
 	// in the data folder.
-	SigningKey string     `toml:"signing_key"`
-	TLS        CentralTLS `toml:"tls"`
-	Log        CentralLog `toml:"log"`
+	SigningKey string `toml:"signing_key"`
+	// OfflineSpending is off or leases. With leases the centre reserves part of
+	// each member's points at the tills where the member shops, to be spent
+	// there without a link, when the rulebook allows it. All tills must run a
+	// version that takes leases: one that does not would only keep the points.
+	OfflineSpending string     `toml:"offline_spending"`
+	TLS             CentralTLS `toml:"tls"`
+	Log             CentralLog `toml:"log"`
 }
 
 // CentralLog is what the centre says to its standard error, which the service
@@ -58,7 +63,7 @@ type CentralTLS struct {
 
 // DefaultCentral returns the settings of a centre without a settings file.
 func DefaultCentral() Central {
-	return Central{Version: 1, Listen: "127.0.0.1:8760", Log: CentralLog{Level: "info", Format: "text"}}
+	return Central{Version: 1, Listen: "127.0.0.1:8760", OfflineSpending: "off", Log: CentralLog{Level: "info", Format: "text"}}
 }
 
 // LoadCentral reads and checks a settings file. The error is ErrNoFile when
@@ -119,6 +124,7 @@ func (c *Central) check(bad func(field, found, remedy string)) {
 	if c.SigningKey != "" && !absolute(c.SigningKey) {
 		bad("signing_key", show(c.SigningKey), "want an absolute path")
 	}
+	oneOf(bad, "offline_spending", c.OfflineSpending, []string{"off", "leases"})
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		bad("tls", "", "cert and key are given together")
 	}

@@ -112,6 +112,8 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 			return b.feedUrgent(tx, f, maxItems)
 		case wire.LaneRulebook:
 			return feedRulebook(tx, f)
+		case wire.LaneLease:
+			return b.feedLeases(tx, f, d.ID, maxItems)
 		case wire.LaneMember:
 			return b.feedMembers(tx, f, d, maxItems, maxBytes)
 		}
@@ -262,6 +264,11 @@ func (b *backend) askHold(ctx context.Context, d hub.Device, q wire.AskHold) (*w
 			answer = &wire.AnswerHold{Granted: true, Points: points.String(), Available: have.Available.String()}
 		case errors.Is(err, ledger.ErrShort):
 			answer, err = refused("not_enough", have), nil
+			if have.Leased > 0 {
+				// Other tills hold some of it: asked back, for the next time.
+				_, err = b.ledger.RecallMember(tx, id, q.Wallet)
+				answer.Reason = "reserved"
+			}
 		case errors.Is(err, ledger.ErrHoldEnded):
 			answer, err = refused("void", have), nil
 		case errors.Is(err, ledger.ErrHoldDiffers):

@@ -48,6 +48,7 @@ type rig struct {
 	t      *testing.T
 	dir    string
 	listen string
+	lend   bool
 	s      *central.Server
 }
 
@@ -60,7 +61,7 @@ func start(t *testing.T) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := central.Open(r.t.Context(), central.Config{Dir: r.dir, Listen: r.listen, Version: "test", Zone: time.UTC, Poll: 20 * time.Millisecond,
+	s, err := central.Open(r.t.Context(), central.Config{Dir: r.dir, Listen: r.listen, Version: "test", Zone: time.UTC, Poll: 20 * time.Millisecond, Lend: r.lend,
 		Timing: hub.Timing{Ping: 200 * time.Millisecond, Busy: 20 * time.Millisecond, FeedRetry: 20 * time.Millisecond}})
 	if err != nil {
 		r.t.Fatal(err)
@@ -248,6 +249,11 @@ func (r *rig) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.publishDoc(t, doc)
+}
+
+func (r *rig) publishDoc(t *testing.T, doc []byte) {
+	t.Helper()
 	key, _, err := rulebook.LoadKey(central.KeyFile(r.dir))
 	if err != nil {
 		t.Fatal(err)

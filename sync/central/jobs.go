@@ -10,14 +10,14 @@ import (
 )
 
 // heads is the newest number of each lane.
-type heads struct{ urgent, bundle, member int64 }
+type heads struct{ urgent, bundle, member, lease int64 }
 
 func (s *Server) heads(ctx context.Context) (h heads, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		for _, c := range []struct {
 			name string
 			to   *int64
-		}{{"urgent", &h.urgent}, {"bundle", &h.bundle}, {"feed", &h.member}} {
+		}{{"urgent", &h.urgent}, {"bundle", &h.bundle}, {"feed", &h.member}, {"lease", &h.lease}} {
 			var err error
 			if *c.to, err = tx.Counter(c.name); err != nil {
 				return err
@@ -51,6 +51,9 @@ func (s *Server) watch(ctx context.Context) {
 			}
 			if h.member != last.member {
 				lanes = append(lanes, wire.LaneMember)
+			}
+			if h.lease != last.lease {
+				lanes = append(lanes, wire.LaneLease)
 			}
 			last = h
 			s.hub.WakeAll(lanes...)
@@ -92,6 +95,23 @@ func (s *Server) dropRevoked(ctx context.Context) error {
 
 func (s *Server) drop(device string) {
 	s.hub.Drop(device, wire.Refuse{Code: wire.RefuseRevoked, Message: "this device was revoked"})
+}
+
+// lend hands out leases as members change, beside everything else.
+func (s *Server) lend(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.Poll)
+	defer tick.Stop()
+	l := &leaser{Server: s, limits: s.cfg.Leases}
+	for {
+		if _, err := l.pass(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("handing out leases", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // days does what a new day asks for, and sweeps the feed. It looks every

@@ -41,6 +41,10 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Timing  hub.Timing
+	// Lend hands out leases when the rulebook lets tills spend within them.
+	// Off, because a till that does not know leases would only lock points up.
+	Lend   bool
+	Leases LeaseLimits // DefaultLeaseLimits when zero
 	// Poll is how often other processes' changes are looked for; one second
 	// when zero.
 	Poll time.Duration
@@ -80,6 +84,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Leases == (LeaseLimits{}) {
+		cfg.Leases = DefaultLeaseLimits()
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second
@@ -153,6 +160,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	})
 	s.wg.Go(func() { s.watch(run) })
 	s.wg.Go(func() { s.days(run) })
+	if cfg.Lend {
+		s.wg.Go(func() { s.lend(run) })
+	}
 	if host, _, err := net.SplitHostPort(s.Address()); err == nil && !s.tls && !net.ParseIP(host).IsLoopback() {
 		s.log.Warn("listening without a certificate beyond this machine", "address", s.Address())
 	}

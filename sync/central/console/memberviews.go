@@ -65,7 +65,7 @@ func (v *view) lines(entries []ledger.Entry) []line {
 func (v *view) why(e ledger.Entry) string {
 	key := "why." + string(e.Kind)
 	switch {
-	case e.From == ledger.Lost:
+	case e.From == ledger.Lost, e.To == ledger.Lost:
 		key += ".lost"
 	case e.Kind == ledger.Earn && e.To == ledger.Pending:
 		key += ".pending"
@@ -129,6 +129,9 @@ func (c *console) member(v *view) error {
 		}
 		if s := have[id]; s != nil {
 			data["State"] = s
+		}
+		if data["Leases"], err = ledger.LiveLeases(tx, id, wallet); err != nil {
+			return err
 		}
 		data["Member"], data["Balances"], data["Wallets"], data["Wallet"] = m, balances, names, wallet
 		data["Journal"], data["Receipts"] = v.lines(entries), receipts

@@ -144,6 +144,9 @@ func (c *console) revoke(v *view) error {
 		if err == nil && n == 0 {
 			err = fail(http.StatusNotFound, "error.not_found")
 		}
+		if err == nil {
+			_, err = v.Ledger.ReturnRevoked(tx)
+		}
 		if err != nil {
 			return err
 		}

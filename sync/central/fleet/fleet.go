@@ -219,6 +219,19 @@ func ByID(tx *db.Tx, id string) (*Device, error) {
 	return d, err
 }
 
+// ByNo returns a device by its number here; ErrUnknown when there is none.
+func ByNo(tx *db.Tx, no int64) (*Device, error) {
+	var d *Device
+	err := tx.Rows(`SELECT `+deviceColumns+` FROM device WHERE no = ?`, []any{no}, func(r *sql.Rows) (err error) {
+		d, err = scan(r)
+		return err
+	})
+	if err == nil && d == nil {
+		err = ErrUnknown
+	}
+	return d, err
+}
+
 // Devices lists all devices, those that speak now first.
 func Devices(tx *db.Tx) ([]*Device, error) {
 	var all []*Device

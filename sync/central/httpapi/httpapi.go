@@ -134,6 +134,10 @@ func (a *api) enrol(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
+		// The device it replaces, if any, is revoked: its leases go back.
+		if _, err := a.Ledger.ReturnRevoked(tx); err != nil {
+			return err
+		}
 		answer = wire.EnrolAnswer{Device: d.ID, Epoch: d.Epoch, Store: d.Store, Till: d.Till, SyncURL: a.syncURL(r)}
 		if answer.LookupKey, err = a.Members.LookupKey(tx); err != nil {
 			return err

@@ -392,3 +392,67 @@ func (w *work) releaseClosed(x *leased, src Source) error {
 	}
 	return w.giveLeaseBack(x, x.remaining-min(kept, x.remaining), src)
 }
+
+// LiveLease is a lease in force, for pages and for those who hand them out.
+type LiveLease struct {
+	ID        string         `json:"lease"`
+	Device    int64          `json:"-"`
+	Store     string         `json:"store"`
+	Till      string         `json:"till"`
+	Points    loyalty.Points `json:"points"`
+	Remaining loyalty.Points `json:"remaining"`
+	Recalled  bool           `json:"recalled,omitempty"`
+	NotAfter  time.Time      `json:"not_after"`
+}
+
+// LiveLeases lists the leases of one wallet that are in force.
+func LiveLeases(tx *db.Tx, m loyalty.MemberID, wallet string) ([]LiveLease, error) {
+	var all []LiveLease
+	err := tx.Rows(`SELECT l.id, l.device, d.store, d.till, l.points, l.remaining, l.state, l.not_after FROM lease l JOIN device d ON d.no = l.device
+		WHERE l.member = ? AND l.wallet = ? AND l.state IN ('granted', 'open', 'recalled') ORDER BY l.id`, []any{int64(m), wallet}, func(r *sql.Rows) error {
+		var x LiveLease
+		var state string
+		var until int64
+		err := r.Scan(&x.ID, &x.Device, &x.Store, &x.Till, &x.Points, &x.Remaining, &state, &until)
+		x.Recalled, x.NotAfter = state == leaseRecalled, db.Time(until)
+		all = append(all, x)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
+	}
+	return all, nil
+}
+
+// LeasedAt is what a device holds on leases, of all members.
+func LeasedAt(tx *db.Tx, device int64) (n loyalty.Points, err error) {
+	_, err = tx.Row(`SELECT COALESCE(SUM(remaining), 0) FROM lease WHERE device = ? AND state IN ('granted', 'open', 'recalled', 'closed')`, []any{device}, &n)
+	return n, err
+}
+
+// LeaseOrder is one order for the holder of a lease.
+type LeaseOrder struct {
+	N    int64
+	Item wire.LeaseItem
+}
+
+// LeaseOrders returns what a device is to be told after a cursor. Grants of
+// leases that have ended meanwhile are left out.
+func LeaseOrders(tx *db.Tx, device, after int64, limit int) ([]LeaseOrder, error) {
+	var all []LeaseOrder
+	err := tx.Rows(`SELECT f.n, f.what, l.id, l.member, l.wallet, l.points, l.epoch, l.not_after FROM lease_feed f JOIN lease l ON l.id = f.lease
+		WHERE f.device = ? AND f.n > ? AND l.state IN ('granted', 'open', 'recalled') ORDER BY f.n LIMIT ?`, []any{device, after, limit}, func(r *sql.Rows) error {
+		var o LeaseOrder
+		var m loyalty.MemberID
+		var p loyalty.Points
+		var until int64
+		err := r.Scan(&o.N, &o.Item.Do, &o.Item.Lease, &m, &o.Item.Wallet, &p, &o.Item.Epoch, &until)
+		o.Item.Member, o.Item.Points, o.Item.NotAfter = m.String(), p.String(), db.Time(until)
+		all = append(all, o)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read orders about leases: %w", err)
+	}
+	return all, nil
+}

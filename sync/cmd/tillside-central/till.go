@@ -142,7 +142,7 @@ itself stays; a new code enrols another device for it.`,
 			if id == "" && (store == "" || till == "") {
 				return &usageError{errors.New("name the device, or the till with --store and --till")}
 			}
-			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, m *members.Room) error {
 				return d.Write(ctx, func(tx *db.Tx) error {
 					n, err := fleet.Revoke(tx, store, till, id, reason, time.Now())
 					if err != nil {
@@ -150,6 +150,9 @@ itself stays; a new code enrols another device for it.`,
 					}
 					if n == 0 {
 						return fmt.Errorf("nothing to revoke: %w", fleet.ErrUnknown)
+					}
+					if _, err := m.Ledger.ReturnRevoked(tx); err != nil {
+						return err
 					}
 					fmt.Fprintf(cmd.OutOrStdout(), "revoked %d\n", n)
 					return access.Note(tx, "command line", "till revoke", id+store+"/"+till, reason, time.Now())
