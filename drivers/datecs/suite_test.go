@@ -2,6 +2,7 @@ package datecs_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -36,47 +37,49 @@ func bench(d *datecs.Printer, e *emulated.Printer) drivertest.FiscalBench {
 	}
 }
 
-func TestSuiteInMemory(t *testing.T) {
+// TestSuite runs ISL on a pseudo-terminal where there are any, elsewhere in
+// memory, and PM in memory; the long form runs each form on both.
+func TestSuite(t *testing.T) {
+	long := os.Getenv("TILLSIDE_RECEIPTS") != ""
 	for _, form := range []datecs.Form{datecs.ISL, datecs.PM} {
-		t.Run(form.String(), func(t *testing.T) {
-			drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
-				e := emulated.New(emulated.Options{Form: form})
-				mem := fiscal.InMemory(e)
-				t.Cleanup(mem.Close)
-				return bench(build(t, form, "COM7", drivers.Env{OpenLine: mem.Open}), e)
+		terminal := runtime.GOOS == "linux" && (form == datecs.ISL || long)
+		if terminal {
+			t.Run(form.String()+" on a pseudo-terminal", func(t *testing.T) {
+				drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench { return onPseudoTerminal(t, form) })
 			})
-		})
+		}
+		if !terminal || long {
+			t.Run(form.String()+" in memory", func(t *testing.T) {
+				drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+					e := emulated.New(emulated.Options{Form: form})
+					mem := fiscal.InMemory(e)
+					t.Cleanup(mem.Close)
+					return bench(build(t, form, "COM7", drivers.Env{OpenLine: mem.Open}), e)
+				})
+			})
+		}
 	}
 }
 
-func TestSuiteOnPseudoTerminal(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("pseudo-terminals that look like serial ports are Linux only")
-	}
-	for _, form := range []datecs.Form{datecs.ISL, datecs.PM} {
-		t.Run(form.String(), func(t *testing.T) {
-			drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
-				e := emulated.New(emulated.Options{Form: form})
-				link := filepath.Join(t.TempDir(), "printer")
-				ctx, cancel := context.WithCancel(context.Background())
-				var wg sync.WaitGroup
-				wg.Add(1)
-				ready := make(chan struct{}, 1)
-				go func() {
-					defer wg.Done()
-					if err := fiscal.OnPty(ctx, e, link, func() {
-						select {
-						case ready <- struct{}{}:
-						default:
-						}
-					}); err != nil {
-						t.Error(err)
-					}
-				}()
-				t.Cleanup(func() { cancel(); wg.Wait() })
-				<-ready
-				return bench(build(t, form, link, drivers.Env{}), e)
-			})
-		})
-	}
+func onPseudoTerminal(t *testing.T, form datecs.Form) drivertest.FiscalBench {
+	e := emulated.New(emulated.Options{Form: form})
+	link := filepath.Join(t.TempDir(), "printer")
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Add(1)
+	ready := make(chan struct{}, 1)
+	go func() {
+		defer wg.Done()
+		if err := fiscal.OnPty(ctx, e, link, func() {
+			select {
+			case ready <- struct{}{}:
+			default:
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	<-ready
+	return bench(build(t, form, link, drivers.Env{}), e)
 }

@@ -2,6 +2,7 @@ package novitus_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -37,39 +38,43 @@ func bench(d *novitus.Printer, e *emulated.Printer) drivertest.FiscalBench {
 	}
 }
 
-func TestSuiteInMemory(t *testing.T) {
-	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
-		e := emulated.New(emulated.Options{})
-		mem := fiscal.InMemory(e)
-		t.Cleanup(mem.Close)
-		return bench(build(t, "COM7", drivers.Env{OpenLine: mem.Open}), e)
-	})
+// TestSuite runs on a pseudo-terminal where there are any, elsewhere in memory;
+// the long form runs both.
+func TestSuite(t *testing.T) {
+	if runtime.GOOS == "linux" {
+		t.Run("pseudo-terminal", func(t *testing.T) { drivertest.Fiscal(t, onPseudoTerminal) })
+	}
+	if runtime.GOOS != "linux" || os.Getenv("TILLSIDE_RECEIPTS") != "" {
+		t.Run("memory", func(t *testing.T) {
+			drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
+				e := emulated.New(emulated.Options{})
+				mem := fiscal.InMemory(e)
+				t.Cleanup(mem.Close)
+				return bench(build(t, "COM7", drivers.Env{OpenLine: mem.Open}), e)
+			})
+		})
+	}
 }
 
-func TestSuiteOnPseudoTerminal(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("pseudo-terminals that look like serial ports are Linux only")
-	}
-	drivertest.Fiscal(t, func(t *testing.T) drivertest.FiscalBench {
-		e := emulated.New(emulated.Options{})
-		link := filepath.Join(t.TempDir(), "printer")
-		ctx, cancel := context.WithCancel(context.Background())
-		var wg sync.WaitGroup
-		wg.Add(1)
-		ready := make(chan struct{}, 1)
-		go func() {
-			defer wg.Done()
-			if err := fiscal.OnPty(ctx, e, link, func() {
-				select {
-				case ready <- struct{}{}:
-				default:
-				}
-			}); err != nil {
-				t.Error(err)
+func onPseudoTerminal(t *testing.T) drivertest.FiscalBench {
+	e := emulated.New(emulated.Options{})
+	link := filepath.Join(t.TempDir(), "printer")
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Add(1)
+	ready := make(chan struct{}, 1)
+	go func() {
+		defer wg.Done()
+		if err := fiscal.OnPty(ctx, e, link, func() {
+			select {
+			case ready <- struct{}{}:
+			default:
 			}
-		}()
-		t.Cleanup(func() { cancel(); wg.Wait() })
-		<-ready
-		return bench(build(t, link, drivers.Env{}), e)
-	})
+		}); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	<-ready
+	return bench(build(t, link, drivers.Env{}), e)
 }
