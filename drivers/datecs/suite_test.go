@@ -1,11 +1,8 @@
 package datecs_test
 
 import (
-	"context"
 	"os"
-	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
 
 	"github.com/tillside/tillside/drivers"
@@ -13,6 +10,7 @@ import (
 	"github.com/tillside/tillside/drivers/drivertest"
 	emulated "github.com/tillside/tillside/drivers/emulator/datecs"
 	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	"github.com/tillside/tillside/drivers/emulator/fiscaltest"
 )
 
 func build(t *testing.T, form datecs.Form, port string, env drivers.Env) *datecs.Printer {
@@ -63,23 +61,5 @@ func TestSuite(t *testing.T) {
 
 func onPseudoTerminal(t *testing.T, form datecs.Form) drivertest.FiscalBench {
 	e := emulated.New(emulated.Options{Form: form})
-	link := filepath.Join(t.TempDir(), "printer")
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Add(1)
-	ready := make(chan struct{}, 1)
-	go func() {
-		defer wg.Done()
-		if err := fiscal.OnPty(ctx, e, link, func() {
-			select {
-			case ready <- struct{}{}:
-			default:
-			}
-		}); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() { cancel(); wg.Wait() })
-	<-ready
-	return bench(build(t, form, link, drivers.Env{}), e)
+	return bench(build(t, form, fiscaltest.Terminal(t, e), drivers.Env{}), e)
 }

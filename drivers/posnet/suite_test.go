@@ -1,16 +1,14 @@
 package posnet_test
 
 import (
-	"context"
 	"os"
-	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
 
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/drivertest"
 	"github.com/tillside/tillside/drivers/emulator/fiscal"
+	"github.com/tillside/tillside/drivers/emulator/fiscaltest"
 	emulated "github.com/tillside/tillside/drivers/emulator/posnet"
 	"github.com/tillside/tillside/drivers/posnet"
 )
@@ -64,23 +62,5 @@ func TestSuite(t *testing.T) {
 
 func onPseudoTerminal(t *testing.T) drivertest.FiscalBench {
 	e := emulated.New(emulated.Options{CodePage: "mazovia"})
-	link := filepath.Join(t.TempDir(), "printer")
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Add(1)
-	ready := make(chan struct{}, 1)
-	go func() {
-		defer wg.Done()
-		if err := fiscal.OnPty(ctx, e, link, func() {
-			select {
-			case ready <- struct{}{}:
-			default:
-			}
-		}); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() { cancel(); wg.Wait() })
-	<-ready
-	return bench(build(t, link, drivers.Env{}, drivers.Options{"codepage": "mazovia"}), e)
+	return bench(build(t, fiscaltest.Terminal(t, e), drivers.Env{}, drivers.Options{"codepage": "mazovia"}), e)
 }
