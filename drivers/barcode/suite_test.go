@@ -24,10 +24,15 @@ func rig(wire string, set emulator.ScannerSettings) func(t *testing.T) drivertes
 	}
 }
 
-func TestSuiteMemory(t *testing.T) { drivertest.Reader(t, rig("memory", emulator.ScannerSettings{})) }
+func TestSuiteMemory(t *testing.T) {
+	t.Parallel()
+	drivertest.Reader(t, rig("memory", emulator.ScannerSettings{}))
+}
 func TestSuitePTY(t *testing.T) {
+	t.Parallel()
 	drivertest.Reader(t, rig("pty", emulator.ScannerSettings{Suffix: "\r\n"}))
 }
 func TestSuiteTCP(t *testing.T) {
+	t.Parallel()
 	drivertest.Reader(t, rig("tcp", emulator.ScannerSettings{Prefix: "\x02", Suffix: "\x03"}))
 }

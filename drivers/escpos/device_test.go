@@ -23,6 +23,7 @@ func start(t *testing.T, opts drivers.Options) (*drivertest.Running, *emulator.P
 }
 
 func TestStatesAreNamed(t *testing.T) {
+	t.Parallel()
 	for _, asb := range []bool{false, true} {
 		r, m, _ := start(t, drivers.Options{"asb": asb})
 		for _, c := range []struct {
@@ -43,6 +44,7 @@ func TestStatesAreNamed(t *testing.T) {
 // The paper ends in the middle of a slip: nobody knows, then the new roll
 // brings the rest out and the driver says so, and prints nothing twice.
 func TestPaperEndsInTheMiddle(t *testing.T) {
+	t.Parallel()
 	r, m, p := start(t, nil)
 	m.SetLines(5)
 	lines := []string{"one", "two", "three", "four", "five", "six", "seven"}
@@ -63,6 +65,7 @@ func TestPaperEndsInTheMiddle(t *testing.T) {
 }
 
 func TestIdentityDrawerTestPage(t *testing.T) {
+	t.Parallel()
 	_, m, p := start(t, nil)
 	id, err := p.Identity(t.Context())
 	if err != nil || id.Maker != "ACME" || id.Model != "TM-1" || id.Serial != "S77" {
@@ -87,6 +90,7 @@ func TestIdentityDrawerTestPage(t *testing.T) {
 }
 
 func TestJammedCutterIsRecovered(t *testing.T) {
+	t.Parallel()
 	r, m, p := start(t, nil)
 	m.Set(func(c *emulator.Condition) { c.Cutter = "jam" })
 	out, err := p.Print(t.Context(), drivers.Lines("s", "text"))
@@ -104,6 +108,7 @@ func TestJammedCutterIsRecovered(t *testing.T) {
 // A printer that answers nothing from the start is unknown, not faulty, and
 // takes slips; one that has answered before is silent.
 func TestOneWayLine(t *testing.T) {
+	t.Parallel()
 	m := emulator.NewPrinter(emulator.PrinterSettings{})
 	m.Set(func(c *emulator.Condition) { c.Silent = true })
 	r := drivertest.Start(t, drivertest.Rig{Driver: escpos.Driver, Options: drivers.Options{"poll": "100ms"}, Machine: m})
@@ -123,6 +128,7 @@ func TestOneWayLine(t *testing.T) {
 }
 
 func TestHangingPrinter(t *testing.T) {
+	t.Parallel()
 	_, m, p := start(t, nil)
 	m.Set(func(c *emulator.Condition) { c.Hang = true })
 	out, err := p.Print(t.Context(), drivers.Slip{ID: "big", Blocks: []drivers.Block{drivers.Text{Text: strings.Repeat("x", 30000)}}})
@@ -134,6 +140,7 @@ func TestHangingPrinter(t *testing.T) {
 
 // Garbage is told as such and never taken for a confirmation.
 func TestGarbageAnswers(t *testing.T) {
+	t.Parallel()
 	r, m, p := start(t, nil)
 	m.Set(func(c *emulator.Condition) { c.Noise = true })
 	r.WaitState(t, drivers.Garbage)

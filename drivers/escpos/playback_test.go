@@ -15,6 +15,7 @@ import (
 // A session is recorded and played back: the driver says the same bytes, and a
 // file in testdata keeps what it said.
 func TestRecordAndPlayback(t *testing.T) {
+	t.Parallel()
 	const file = "testdata/session.txt"
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -69,6 +70,7 @@ func session(t *testing.T, m emulator.Machine, rec *bytes.Buffer) {
 }
 
 func TestPlaybackTellsAnotherWay(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []string{"x 00", "> 0", "nothing"} {
 		if _, err := drivertest.NewPlayback(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q was taken", bad)

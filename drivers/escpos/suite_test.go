@@ -35,14 +35,19 @@ func rig(wire string, options drivers.Options) func(t *testing.T) drivertest.Pri
 	}
 }
 
-func TestSuiteMemory(t *testing.T) { drivertest.Printer(t, rig("memory", nil)) }
-func TestSuitePTY(t *testing.T)    { drivertest.Printer(t, rig("pty", nil)) }
-func TestSuiteTCP(t *testing.T)    { drivertest.Printer(t, rig("tcp", nil)) }
+func TestSuiteMemory(t *testing.T) {
+	t.Parallel()
+	drivertest.Printer(t, rig("memory", nil))
+}
+func TestSuitePTY(t *testing.T) { drivertest.Printer(t, rig("pty", nil)) }
+func TestSuiteTCP(t *testing.T) { drivertest.Printer(t, rig("tcp", nil)) }
 func TestSuiteASB(t *testing.T) {
+	t.Parallel()
 	drivertest.Printer(t, rig("memory", drivers.Options{"asb": true, "confirm": "gs_i"}))
 }
 
 func TestSuiteOneWay(t *testing.T) {
+	t.Parallel()
 	one := rig("memory", drivers.Options{"status": "no"})
 	drivertest.Printer(t, func(t *testing.T) drivertest.PrinterRig {
 		g := one(t)

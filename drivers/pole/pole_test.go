@@ -17,6 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	for _, dialect := range []string{"epson", "cd5220", "logic", "aedex"} {
 		wires := []string{"memory"}
 		if dialect == "epson" {
@@ -24,6 +25,7 @@ func TestSuite(t *testing.T) {
 		}
 		for _, wire := range wires {
 			t.Run(dialect+" "+wire, func(t *testing.T) {
+				t.Parallel()
 				drivertest.Display(t, func(t *testing.T) drivertest.DisplayRig {
 					m := emulator.NewDisplay(emulator.DisplaySettings{AEDEX: dialect == "aedex"})
 					return drivertest.DisplayRig{Lines: m.Lines,
@@ -36,6 +38,7 @@ func TestSuite(t *testing.T) {
 
 // Bytes of the notes' examples.
 func TestKnownBytes(t *testing.T) {
+	t.Parallel()
 	e := pole.Encoder{Dialect: pole.Epson, Columns: 20, Page: codepage.Must("cp866"), Number: 17, Through: true}
 	got := hex.EncodeToString(e.Show("Анна, карта", "Баллов:         1250"))
 	want := "1b3d02" + "1f240101" + "80adada02c20aaa0e0e2a0202020202020202020" +
@@ -50,6 +53,7 @@ func TestKnownBytes(t *testing.T) {
 }
 
 func TestScroll(t *testing.T) {
+	t.Parallel()
 	m := emulator.NewDisplay(emulator.DisplaySettings{})
 	r := drivertest.Start(t, drivertest.Rig{Driver: pole.Driver, Machine: m, Options: drivers.Options{"scroll": true, "scroll_step": "50ms"}})
 	r.WaitUsable(t)

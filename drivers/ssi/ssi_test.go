@@ -45,6 +45,7 @@ var golden = []struct {
 }
 
 func TestGoldenFrames(t *testing.T) {
+	t.Parallel()
 	for _, g := range golden {
 		want := unhex(t, g.hex)
 		if got := g.p.Bytes(); !bytes.Equal(got, want) {
@@ -66,6 +67,7 @@ func TestGoldenFrames(t *testing.T) {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	for _, wire := range []string{"memory", "pty"} {
 		drivertest.Reader(t, func(t *testing.T) drivertest.ReaderRig {
 			m := emulator.NewSSIScanner()
@@ -78,6 +80,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestRepeatCountsOnce(t *testing.T) {
+	t.Parallel()
 	m := emulator.NewSSIScanner()
 	m.Patience = 100 * time.Millisecond
 	r := drivertest.Start(t, drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"repeat": "0s", "setup": "no"}})
@@ -97,6 +100,7 @@ func TestRepeatCountsOnce(t *testing.T) {
 }
 
 func TestDamagedPacketIsAskedForAgain(t *testing.T) {
+	t.Parallel()
 	m := emulator.NewSSIScanner()
 	r := drivertest.Start(t, drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"setup": "no"}})
 	r.WaitUsable(t)
@@ -114,6 +118,7 @@ func TestDamagedPacketIsAskedForAgain(t *testing.T) {
 }
 
 func TestLongCodeInPackets(t *testing.T) {
+	t.Parallel()
 	m := emulator.NewSSIScanner()
 	r := drivertest.Start(t, drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"setup": "no"}})
 	r.WaitUsable(t)
