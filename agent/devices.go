@@ -24,6 +24,9 @@ func deviceConfig(d configs.Device) drivers.Config {
 	return c
 }
 
+// DeviceConfig is what the drivers are told of a device of the settings.
+func DeviceConfig(d configs.Device) drivers.Config { return deviceConfig(d) }
+
 // CheckDevices checks what only the drivers know: models, drivers, options,
 // and that there is one printer and one display at most. Nothing is opened.
 func CheckDevices(reg *drivers.Registry, list []configs.Device) error {

@@ -5,7 +5,7 @@
 // code pages carry and what is odd about it. A shop's settings name the model
 // and override what differs there:
 //
-//	[[device]]
+//	[[devices]]
 //	name  = "printer"
 //	model = "epson-tm-t20ii"
 //	port  = "COM3"

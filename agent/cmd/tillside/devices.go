@@ -69,6 +69,6 @@ is on which. It asks the system only; no byte goes to a device.`,
 			return nil
 		},
 	}
-	cmd.AddCommand(list, models)
+	cmd.AddCommand(list, models, p.devicesScanCmd(), p.devicesTestCmd())
 	return cmd
 }
