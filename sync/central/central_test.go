@@ -391,10 +391,10 @@ func TestCentreRestarts(t *testing.T) {
 	r := start(t)
 	id := r.member("4000")
 	x := r.till("s1", "1")
-	const n = 300
+	const n = 150
 	for i := range n {
 		x.sale(t, fmt.Sprint(i), id, wire.Ref{}, 10, 0, "")
-		if i%100 == 50 {
+		if i%50 == 25 {
 			r.close()
 			r.open()
 		}

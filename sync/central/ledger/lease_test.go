@@ -224,11 +224,7 @@ func TestGrantAndRecallAreRefused(t *testing.T) {
 // closed and devices revoked: nobody below zero, no loss without a fault, and
 // nothing of a lease is ever spent twice.
 func TestLeasesAgainstChance(t *testing.T) {
-	cases := 20
-	if testing.Short() {
-		cases = 3
-	}
-	for range cases {
+	for range 6 * effort() {
 		seed := rand.Uint64()
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		dir, clean := tempDir(t)

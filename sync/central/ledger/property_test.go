@@ -3,9 +3,11 @@ package ledger
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,6 +16,28 @@ import (
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/wire"
 )
+
+var long = flag.Bool("long", false, "ten times as many random days")
+
+// effort is how many times the short number of random days is run.
+func effort() int {
+	if *long {
+		return 10
+	}
+	return 1
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", strconv.Itoa(20*effort())); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // story is some tills' day, written before anything of it is sent.
 type story struct {
@@ -114,13 +138,10 @@ func newStory(t fataler, dir string, devices, people int) *story {
 // I17: whatever the order between tills, however often and in whatever pieces
 // the journals come, the end is the same, and the books are sound.
 func TestOrderBetweenTillsDoesNotMatter(t *testing.T) {
-	cases := 30
-	if testing.Short() {
-		cases = 5
-	}
+	cases := 8 * effort()
 	for k := range cases {
 		seed := rand.Uint64()
-		n := 2 + k*3
+		n := 2 + k*7
 		dir, clean := tempDir(t)
 		var ends []string
 		for round := range uint64(3) {
