@@ -79,7 +79,8 @@ func (p *Printer) Closed() (receipts int, total int64) {
 	return p.m.receipts, p.m.total
 }
 
-const gap = 300 * time.Millisecond
+// gap is the register's own limit between two bytes of a frame.
+const gap = 100 * time.Millisecond
 
 // Serve answers on a line.
 func (p *Printer) Serve(ctx context.Context, port *line.Port) error {
