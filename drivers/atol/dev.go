@@ -4,31 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/internal/once"
+	"github.com/tillside/tillside/drivers/internal/options"
 	"github.com/tillside/tillside/drivers/line"
 )
 
 // Driver describes the driver.
 var Driver = drivers.Driver{
-	Name:  "atol",
-	Kind:  drivers.KindFiscal,
-	Title: "ATOL fiscal registers, transport 3",
-	Line:  line.Settings{Baud: 115200, DataBits: 8, Parity: "none", StopBits: 1},
-	Settings: []drivers.Setting{
-		{Name: "password", Type: "number", Default: "30", Min: 0, Max: 99999999, Help: "password for entering modes; 30 is the administrator's"},
-		{Name: "columns", Type: "number", Default: "42", Min: 16, Max: 64, Help: "characters in a line"},
-		{Name: "payments", Type: "text", Default: "cash=1,card=2,advance=3,credit=4,voucher=5", Help: "payment types by number, 1 to 9"},
-		{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
-		{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
-		{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
-	},
-	New: func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+	Name:     "atol",
+	Kind:     drivers.KindFiscal,
+	Title:    "ATOL fiscal registers, transport 3",
+	Line:     line.Settings{Baud: 115200, DataBits: 8, Parity: "none", StopBits: 1},
+	Settings: settings,
+	New:      func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+}
+
+var settings = []drivers.Setting{
+	{Name: "password", Type: "number", Default: "30", Min: 0, Max: 99999999, Help: "password for entering modes; 30 is the administrator's"},
+	{Name: "columns", Type: "number", Default: "42", Min: 16, Max: 64, Help: "characters in a line"},
+	{Name: "payments", Type: "text", Default: "cash=1,card=2,advance=3,credit=4,voucher=5", Help: "payment types by number, 1 to 9"},
+	{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
+	{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
+	{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
 }
 
 // Dev is a register.
@@ -40,7 +41,7 @@ type Dev struct {
 
 	password  int64
 	columns   int
-	payments  map[string]int
+	payments  options.Payments
 	paperWait time.Duration
 	// expired: the register said that its shift is over 24 hours; its status
 	// does not tell.
@@ -53,49 +54,18 @@ type Dev struct {
 
 // New makes a register. It touches nothing.
 func New(cfg drivers.Config, env drivers.Env) (*Dev, error) {
-	o := cfg.Options
-	text := func(name, def string) string {
-		if s := o.Text(name); s != "" {
-			return s
-		}
-		return def
-	}
-	num := func(name string, def int) int {
-		if o.Has(name) {
-			return o.Int(name)
-		}
-		return def
-	}
-	dur := func(name string, def time.Duration) time.Duration {
-		if o.Has(name) {
-			return o.Duration(name)
-		}
-		return def
-	}
-	d := &Dev{t: timingOf(max(1, num("patience", 100))), password: int64(num("password", 30)), columns: num("columns", 42),
-		paperWait: dur("paper_wait", 90*time.Second), last: drivers.DocumentNone}
+	o := options.With(settings, cfg.Options)
+	d := &Dev{t: timingOf(max(1, o.Int("patience"))), password: int64(o.Int("password")), columns: o.Int("columns"),
+		paperWait: o.Duration("paper_wait"), last: drivers.DocumentNone}
 	var err error
-	if d.payments, err = parsePayments(text("payments", "cash=1,card=2,advance=3,credit=4,voucher=5")); err != nil {
-		return nil, fmt.Errorf("options.payments: %w", err)
+	if d.payments, err = options.ParsePayments(o.Text("payments"), 1, 9); err != nil {
+		return nil, err
 	}
 	d.link = newLink(d.t)
-	d.run, env = once.New(d.link, dur("resume", 20*time.Second), env)
+	d.run, env = once.New(d.link, o.Duration("resume"), env)
 	d.Session = drivers.NewSession(cfg, env, drivers.Talk{Start: d.start, Poll: d.poll, PollEvery: 1200 * time.Millisecond})
 	d.run.S = d.Session
 	return d, nil
-}
-
-func parsePayments(s string) (map[string]int, error) {
-	m := map[string]int{}
-	for _, part := range strings.Split(s, ",") {
-		k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(v)
-		if !ok || err != nil || n < 1 || n > 9 {
-			return nil, fmt.Errorf("%q: want names with numbers from 1 to 9, such as cash=1,card=2", part)
-		}
-		m[k] = n
-	}
-	return m, nil
 }
 
 func (d *Dev) start(ctx context.Context, p *line.Port) error {
@@ -155,22 +125,6 @@ func (d *Dev) query(ctx context.Context, op string, cmd ...byte) ([]byte, error)
 	}
 }
 
-func (d *Dev) named(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *drivers.Error
-	if errors.As(err, &e) {
-		c := *e
-		if c.Device == "" {
-			c.Device = d.String()
-		}
-		c.Op = op
-		return &c
-	}
-	return &drivers.Error{Device: d.String(), Op: op, Code: drivers.CodeOf(err), Err: err}
-}
-
 // refusalOf reads an answer of the common shape: 55, error, extension, data.
 func refusalOf(answer []byte) ([]byte, error) {
 	if len(answer) < 2 || answer[0] != 0x55 {
@@ -218,10 +172,10 @@ func (d *Dev) do(ctx context.Context, w work) ([]byte, error) {
 			}
 		}
 		if !wait || time.Now().After(end) {
-			return nil, d.named(w.op, err)
+			return nil, d.run.Named(w.op, err)
 		}
 		if serr := once.Sleep(ctx, d.t.poll); serr != nil {
-			return nil, d.named(w.op, err)
+			return nil, d.run.Named(w.op, err)
 		}
 	}
 }
@@ -243,7 +197,7 @@ func (d *Dev) enter(ctx context.Context, op string, mode byte) (state, error) {
 			return s, err
 		}
 		if try == 3 {
-			return s, d.named(op, &drivers.Error{Code: drivers.WrongState, Err: fmt.Errorf("mode %d", s.mode)})
+			return s, d.run.Named(op, &drivers.Error{Code: drivers.WrongState, Err: fmt.Errorf("mode %d", s.mode)})
 		}
 		if s.mode != modeIdle {
 			if _, err := d.do(ctx, work{op: op, cmd: []byte{cmdLeave}, repeat: true}); err != nil {

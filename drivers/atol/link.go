@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
 	"github.com/tillside/tillside/drivers/line"
 )
@@ -39,16 +40,13 @@ func timingOf(percent int) timing {
 	}
 }
 
-var (
-	errNoAnswer = errors.New("no answer")
-	errRestart  = errors.New("the register was away and has forgotten its tasks")
-)
+var errRestart = errors.New("the register was away and has forgotten its tasks")
 
 // link is transport 3 from the host's side. Commands are those of the
 // register, without access password; results are its answers.
 type link struct {
 	t      timing
-	buf    []byte
+	in     intake.Intake
 	packet byte
 	task   byte
 	held   int    // task whose result is kept there as a witness, -1 none
@@ -63,7 +61,7 @@ type flight struct {
 	answer   []byte // came while something else was asked
 }
 
-func newLink(t timing) *link { return &link{t: t, held: -1} }
+func newLink(t timing) *link { return &link{t: t, held: -1, in: intake.Intake{Gap: t.gap}} }
 
 func next(b *byte) byte {
 	if *b >= LastID {
@@ -78,35 +76,19 @@ func next(b *byte) byte {
 func (l *link) read(ctx context.Context, p *line.Port, d time.Duration) (Packet, Kind, error) {
 	end := time.Now().Add(d)
 	for {
-		pk, kind, n := Next(l.buf)
-		if n > 0 {
-			l.buf = l.buf[n:]
-			if kind == Noise {
-				continue
-			}
-			return pk, kind, nil
-		}
-		wait := time.Until(end)
-		if len(l.buf) > 0 {
-			wait = l.t.gap
-		}
-		if wait <= 0 {
-			return Packet{}, More, errNoAnswer
-		}
-		b, err := p.Next(ctx, wait)
-		if err != nil {
-			if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || p.Err() != nil {
+		pk, kind, n := Next(l.in.Buf)
+		if n == 0 {
+			if err := l.in.More(ctx, p, end); errors.Is(err, intake.ErrTorn) {
+				return Packet{}, Bad, nil
+			} else if err != nil {
 				return Packet{}, More, err
 			}
-			if len(l.buf) > 0 {
-				l.buf = nil
-				return Packet{}, Bad, nil
-			}
-			return Packet{}, More, errNoAnswer
+			continue
 		}
-		l.buf = append(l.buf, b)
-		more, _ := p.Take()
-		l.buf = append(l.buf, more...)
+		l.in.Buf = l.in.Buf[n:]
+		if kind != Noise {
+			return pk, kind, nil
+		}
 	}
 }
 
@@ -163,7 +145,7 @@ func (l *link) Send(ctx context.Context, p *line.Port, cmd []byte) ([]byte, erro
 	data := append([]byte{TaskAdd, WantResult | Async, f.task, 0, 0}, cmd...)
 	r, err := l.ask(ctx, p, data...)
 	switch {
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, intake.ErrSilence):
 		return l.Settle(ctx, p)
 	case errors.Is(err, drivers.Garbage), errors.Is(err, drivers.BadData):
 		l.flight = nil
@@ -226,7 +208,7 @@ func (l *link) lost(ctx context.Context, p *line.Port) ([]byte, bool, error) {
 		}
 		if r[0] == Result || r[0] == Failed {
 			l.flight = nil
-			return nil, true, fmt.Errorf("%w: %w", once.ErrNotSent, errNoAnswer)
+			return nil, true, fmt.Errorf("%w: %w", once.ErrNotSent, intake.ErrSilence)
 		}
 	}
 	l.flight, l.held = nil, -1
@@ -241,7 +223,7 @@ func (l *link) result(ctx context.Context, p *line.Port) ([]byte, error) {
 		look := time.Now().Add(l.t.probe)
 		for f.answer == nil {
 			r, kind, err := l.read(ctx, p, time.Until(look))
-			if errors.Is(err, errNoAnswer) || err == nil && kind == Bad {
+			if errors.Is(err, intake.ErrSilence) || err == nil && kind == Bad {
 				break // ask for it
 			}
 			if err != nil {
@@ -321,7 +303,7 @@ func (l *link) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 		if f.answer != nil {
 			return l.arrived(f)
 		}
-		if errors.Is(err, errNoAnswer) {
+		if errors.Is(err, intake.ErrSilence) {
 			continue
 		}
 		if err != nil {
@@ -338,7 +320,7 @@ func (l *link) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 // Start is called when the line is open again. The buffer is emptied only when
 // nothing in it is of use.
 func (l *link) Start(ctx context.Context, p *line.Port) error {
-	l.buf = nil
+	l.in.Buf = nil
 	var err error
 	for range l.t.tries {
 		if l.flight != nil || l.held >= 0 {
@@ -347,7 +329,7 @@ func (l *link) Start(ctx context.Context, p *line.Port) error {
 		} else {
 			err = l.abort(ctx, p)
 		}
-		if err == nil || !errors.Is(err, errNoAnswer) {
+		if err == nil || !errors.Is(err, intake.ErrSilence) {
 			return err
 		}
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/lines"
 	"github.com/tillside/tillside/drivers/internal/once"
 )
 
@@ -21,7 +20,7 @@ func (d *Dev) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome, er
 	const op = "print slip"
 	parts, err := d.layOut(slip)
 	if err != nil {
-		return drivers.OutcomeNotPrinted, d.named(op, err)
+		return drivers.OutcomeNotPrinted, d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -32,7 +31,7 @@ func (d *Dev) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome, er
 		return drivers.OutcomeNotPrinted, err
 	}
 	if s.receipt != 0 {
-		return drivers.OutcomeNotPrinted, d.named(op, &drivers.Error{Code: drivers.ReceiptOpen})
+		return drivers.OutcomeNotPrinted, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptOpen})
 	}
 	done, err := d.put(ctx, op, parts)
 	return once.Outcome(err, done), err
@@ -65,11 +64,7 @@ func (d *Dev) layOut(slip drivers.Slip) ([]fragment, error) {
 		case drivers.Text:
 			ink(d.text(b)...)
 		case drivers.Rule:
-			c := "-"
-			if b.Double {
-				c = "="
-			}
-			ink(d.text(drivers.Text{Text: strings.Repeat(c, d.columns)})...)
+			ink(d.text(drivers.Text{Text: lines.Rule(b, d.columns)})...)
 		case drivers.Feed:
 			for range b.Lines {
 				out = append(out, fragment{cmd: []byte{cmdText, ' '}})
@@ -84,9 +79,9 @@ func (d *Dev) layOut(slip drivers.Slip) ([]fragment, error) {
 			if b.Symbology != drivers.EAN13 {
 				return nil, &drivers.Error{Code: drivers.Unsupported, Err: fmt.Errorf("barcode %s", b.Symbology)}
 			}
-			data, err := ean13(b.Data)
+			data, err := lines.Barcode(b)
 			if err != nil {
-				return nil, &drivers.Error{Code: drivers.BadData, Err: err}
+				return nil, err
 			}
 			ink(code(1, b.Align, max(1, b.Module), 0, data))
 		case drivers.QR:
@@ -110,58 +105,24 @@ func code(kind byte, a drivers.Align, scale int, level byte, data string) []byte
 	return append([]byte{cmdBarcode, kind, where, byte(scale), 0, 0, 1, 0, level, 0, 0, 0, 0, 0, 0}, data...)
 }
 
-// ean13 gives thirteen digits with a right check digit.
-func ean13(s string) (string, error) {
-	if len(s) != 12 && len(s) != 13 {
-		return "", fmt.Errorf("EAN-13 of %d digits", len(s))
-	}
-	sum := 0
-	for i := range 12 {
-		if s[i] < '0' || s[i] > '9' {
-			return "", fmt.Errorf("EAN-13 %q: only digits", s)
-		}
-		sum += int(s[i]-'0') * (1 + i%2*2)
-	}
-	full := s[:12] + string(rune('0'+(10-sum%10)%10))
-	if len(s) == 13 && s != full {
-		return "", fmt.Errorf("EAN-13 %q: wrong check digit", s)
-	}
-	return full, nil
-}
-
 // text makes a command for each line. The raw protocol's other fonts are not
 // public, so bold and size are left out.
 func (d *Dev) text(t drivers.Text) [][]byte {
 	var out [][]byte
-	for _, s := range strings.Split(t.Text, "\n") {
-		s = Decode(encode(s))
-		for {
-			part, rest := s, ""
-			if r := []rune(s); len(r) > d.columns {
-				part, rest = string(r[:d.columns]), string(r[d.columns:])
-			}
-			free := d.columns - utf8.RuneCountInString(part)
-			switch t.Align {
-			case drivers.Right:
-				part = strings.Repeat(" ", free) + part
-			case drivers.Centre:
-				part = strings.Repeat(" ", free/2) + part
-			}
-			if part == "" {
-				part = " "
-			}
-			out = append(out, append([]byte{cmdText}, encode(part)...))
-			if rest == "" {
-				break
-			}
-			s = rest
+	for _, part := range lines.Break(t.Text, d.columns, t.Align, fits) {
+		if part == "" {
+			part = " "
 		}
+		out = append(out, append([]byte{cmdText}, encode(part)...))
 	}
 	return out
 }
 
+// fits is the text as the register prints it.
+func fits(s string) string { return Decode(encode(s)) }
+
 // PrintLoyalty prints the lines inside the open receipt.
-func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (drivers.Outcome, error) {
+func (d *Dev) PrintLoyalty(ctx context.Context, loyalty []drivers.LoyaltyLine) (drivers.Outcome, error) {
 	const op = "print loyalty text"
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -172,31 +133,19 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 		return drivers.OutcomeNotPrinted, err
 	}
 	if s.receipt == 0 {
-		return drivers.OutcomeNotPrinted, d.named(op, &drivers.Error{Code: drivers.ReceiptClosed})
+		return drivers.OutcomeNotPrinted, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	if _, err := d.enter(ctx, op, modeRegister); err != nil {
 		return drivers.OutcomeNotPrinted, err
 	}
 	var parts []fragment
-	for _, l := range lines {
-		for _, c := range d.text(drivers.Text{Text: spread(l.Label, l.Value, d.columns)}) {
+	for _, l := range loyalty {
+		for _, c := range d.text(drivers.Text{Text: lines.Spread(l.Label, l.Value, d.columns, fits)}) {
 			parts = append(parts, fragment{c, true})
 		}
 	}
 	done, err := d.put(ctx, op, parts)
 	return once.Outcome(err, done), err
-}
-
-func spread(label, value string, columns int) string {
-	label, value = Decode(encode(label)), Decode(encode(value))
-	if value == "" {
-		return label
-	}
-	free := columns - utf8.RuneCountInString(label) - utf8.RuneCountInString(value)
-	if label == "" || free < 1 {
-		return strings.TrimSpace(label + " " + value)
-	}
-	return label + strings.Repeat(" ", free) + value
 }
 
 // OpenDrawer sends the pulse.
@@ -213,17 +162,7 @@ func (d *Dev) Beep(ctx context.Context) error {
 
 // TestPage shows letters, columns and codes.
 func (d *Dev) TestPage(ctx context.Context) (drivers.Outcome, error) {
-	ruler := strings.Repeat("1234567890", d.columns/10+1)[:d.columns]
-	out, err := d.Print(ctx, drivers.Slip{ID: "test", Blocks: []drivers.Block{
-		drivers.Text{Text: "TEST", Align: drivers.Centre},
-		drivers.Text{Text: ruler},
-		drivers.Text{Text: "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"},
-		drivers.Text{Text: "абвгдеёжзийклмнопрстуфхцчшщъыьэюя №"},
-		drivers.Text{Text: "left"}, drivers.Text{Text: "centre", Align: drivers.Centre}, drivers.Text{Text: "right", Align: drivers.Right},
-		drivers.Barcode{Symbology: drivers.EAN13, Data: "2000000000008", Align: drivers.Centre},
-		drivers.Cut{Partial: true},
-	}})
-	return out, err
+	return d.Print(ctx, lines.TestPage(d.columns, lines.Cyrillic...))
 }
 
 var errNothing = errors.New("an amount of nothing leaves no trace")

@@ -33,7 +33,7 @@ func (d *Dev) OpenReceipt(ctx context.Context, head drivers.ReceiptHead) error {
 	case drivers.Refund:
 		kind = receiptRefund
 	default:
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (d *Dev) Sell(ctx context.Context, item drivers.Item) error {
 		n = 1000
 	}
 	bad := func(why string) error {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: errors.New(why)})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: errors.New(why)})
 	}
 	if item.Price < 0 || n < 0 || item.Price > 9_999_999_999 || n > 9_999_999_999 || item.Department < 0 || item.Department > 99 {
 		return bad("price, quantity or department out of range")
@@ -150,7 +150,7 @@ func (d *Dev) DiscountReceipt(ctx context.Context, _ string, amount int64) error
 func (d *Dev) Subtotal(ctx context.Context) (int64, error) {
 	s, err := d.state(ctx, "subtotal")
 	if err == nil && s.receipt == 0 {
-		err = d.named("subtotal", &drivers.Error{Code: drivers.ReceiptClosed})
+		err = d.run.Named("subtotal", &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	return s.sum, err
 }
@@ -158,14 +158,12 @@ func (d *Dev) Subtotal(ctx context.Context) (int64, error) {
 // Pay notes a tender; the register gets it with the close.
 func (d *Dev) Pay(ctx context.Context, p drivers.Payment) error {
 	const op = "pay"
-	kind, ok := d.payments[p.Type]
-	if !ok {
-		if v, err := strconv.Atoi(p.Type); err == nil && v >= 1 && v <= 9 {
-			kind, ok = v, true
-		}
+	kind, err := d.payments.Number(p.Type)
+	if err == nil && (p.Amount < 0 || p.Amount > 9_999_999_999) {
+		err = &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment over %d", p.Amount)}
 	}
-	if !ok || p.Amount < 0 || p.Amount > 9_999_999_999 {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment %q over %d", p.Type, p.Amount)})
+	if err != nil {
+		return d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -189,7 +187,7 @@ func (d *Dev) CloseReceipt(ctx context.Context) (drivers.ClosedReceipt, error) {
 		return c, err
 	}
 	if before.receipt == 0 {
-		return c, d.named(op, &drivers.Error{Code: drivers.ReceiptClosed})
+		return c, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	r := &d.receipt
 	for r.sent+1 < len(r.tenders) {
@@ -204,10 +202,10 @@ func (d *Dev) CloseReceipt(ctx context.Context) (drivers.ClosedReceipt, error) {
 	if len(r.tenders) > 0 {
 		lastTender = r.tenders[len(r.tenders)-1]
 	} else if r.sum > 0 {
-		return c, d.named(op, &drivers.Error{Code: drivers.Unpaid})
+		return c, d.run.Named(op, &drivers.Error{Code: drivers.Unpaid})
 	}
 	if r.sum > r.paid+lastTender.amount {
-		return c, d.named(op, &drivers.Error{Code: drivers.Unpaid, Err: fmt.Errorf("%d of %d", r.paid+lastTender.amount, r.sum)})
+		return c, d.run.Named(op, &drivers.Error{Code: drivers.Unpaid, Err: fmt.Errorf("%d of %d", r.paid+lastTender.amount, r.sum)})
 	}
 	_, err = d.do(ctx, work{op: op, cmd: bcd([]byte{cmdClose, 0, lastTender.kind}, lastTender.amount, 5),
 		verify: func(ctx context.Context) (bool, error) {
@@ -314,7 +312,7 @@ func (d *Dev) report(ctx context.Context, op string, mode byte, cmd []byte, done
 	}
 	if before.receipt != 0 {
 		// Leaving the mode would not be allowed; say why.
-		return d.named(op, &drivers.Error{Code: drivers.ReceiptOpen})
+		return d.run.Named(op, &drivers.Error{Code: drivers.ReceiptOpen})
 	}
 	if before, err = d.enter(ctx, op, mode); err != nil {
 		return err

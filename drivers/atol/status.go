@@ -86,7 +86,7 @@ func (d *Dev) state(ctx context.Context, op string) (state, error) {
 	}
 	s, err := parseState(b)
 	if err != nil {
-		return s, d.named(op, err)
+		return s, d.run.Named(op, err)
 	}
 	if b, err = d.query(ctx, op, cmdStateCode); err != nil {
 		return s, err
@@ -149,11 +149,11 @@ func (d *Dev) Identity(ctx context.Context) (drivers.Identity, error) {
 		return id, err
 	}
 	if len(b) < 11 {
-		return id, d.named(op, fmt.Errorf("device type of %d bytes: %w", len(b), drivers.Garbage))
+		return id, d.run.Named(op, fmt.Errorf("device type of %d bytes: %w", len(b), drivers.Garbage))
 	}
 	if b[0] != 0 {
 		r := Refusal{Code: b[0]}
-		return id, d.named(op, &drivers.Error{Code: r.DriverCode(), Err: r})
+		return id, d.run.Named(op, &drivers.Error{Code: r.DriverCode(), Err: r})
 	}
 	id.Model = strings.TrimRight(Decode(b[11:]), "\x00 ")
 	id.Firmware = strings.TrimRight(fmt.Sprintf("%X.%X.%X%X%X", b[6], b[7], b[8], b[9], b[10]), "0")

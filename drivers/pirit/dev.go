@@ -5,35 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
+	"github.com/tillside/tillside/drivers/internal/options"
 	"github.com/tillside/tillside/drivers/line"
 )
 
 // Driver describes the driver.
 var Driver = drivers.Driver{
-	Name:  "pirit",
-	Kind:  drivers.KindFiscal,
-	Title: "Pirit and Viki Print fiscal registers",
-	Line:  line.Settings{Baud: 57600, DataBits: 8, Parity: "none", StopBits: 1},
-	Settings: []drivers.Setting{
-		{Name: "password", Type: "text", Default: Password, Help: "link password, four characters"},
-		{Name: "operator", Type: "text", Default: "Кассир", Help: "cashier's name where a call gives none"},
-		{Name: "department", Type: "number", Default: "1", Min: 1, Max: 99, Help: "department of receipts"},
-		{Name: "tax_system", Type: "number", Default: "0", Min: 0, Max: 5, Help: "0 general, 1 and 2 simplified, 4 agricultural, 5 patent"},
-		{Name: "tax", Type: "number", Default: "4", Min: 0, Max: 15, Help: "number of the tax rate where an item gives none"},
-		{Name: "columns", Type: "number", Default: "0", Min: 0, Max: 72, Help: "characters in a line; 0 asks the register"},
-		{Name: "requisite", Type: "number", Default: "0", Min: 0, Max: 5, Help: "programmed name before loyalty text, 0 none"},
-		{Name: "payments", Type: "text", Default: "cash=0,card=1,credit=2,voucher=3", Help: "payment types by number, 0 to 15"},
-		{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
-		{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
-		{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
-	},
-	New: func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+	Name:     "pirit",
+	Kind:     drivers.KindFiscal,
+	Title:    "Pirit and Viki Print fiscal registers",
+	Line:     line.Settings{Baud: 57600, DataBits: 8, Parity: "none", StopBits: 1},
+	Settings: settings,
+	New:      func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+}
+
+var settings = []drivers.Setting{
+	{Name: "password", Type: "text", Default: Password, Help: "link password, four characters"},
+	{Name: "operator", Type: "text", Default: "Кассир", Help: "cashier's name where a call gives none"},
+	{Name: "department", Type: "number", Default: "1", Min: 1, Max: 99, Help: "department of receipts"},
+	{Name: "tax_system", Type: "number", Default: "0", Min: 0, Max: 5, Help: "0 general, 1 and 2 simplified, 4 agricultural, 5 patent"},
+	{Name: "tax", Type: "number", Default: "4", Min: 0, Max: 15, Help: "number of the tax rate where an item gives none"},
+	{Name: "columns", Type: "number", Default: "0", Min: 0, Max: 72, Help: "characters in a line; 0 asks the register"},
+	{Name: "requisite", Type: "number", Default: "0", Min: 0, Max: 5, Help: "programmed name before loyalty text, 0 none"},
+	{Name: "payments", Type: "text", Default: "cash=0,card=1,credit=2,voucher=3", Help: "payment types by number, 0 to 15"},
+	{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
+	{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
+	{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
 }
 
 // Dev is a register.
@@ -42,7 +45,7 @@ type Dev struct {
 	run  *once.Runner
 	link *link
 	t    timing
-	o    options
+	o    choices
 	now  func() time.Time
 
 	columns atomic.Int64
@@ -51,68 +54,37 @@ type Dev struct {
 	receipt receipt
 }
 
-type options struct {
-	operator                        string
-	department, system, tax, reqNum int
-	payments                        map[string]int
-	paperWait                       time.Duration
+type choices struct {
+	operator                           string
+	department, system, tax, requisite int
+	payments                           options.Payments
+	paperWait                          time.Duration
 }
 
 // New makes a register. It touches nothing.
 func New(cfg drivers.Config, env drivers.Env) (*Dev, error) {
-	o := cfg.Options
-	text := func(name, def string) string {
-		if s := o.Text(name); s != "" {
-			return s
-		}
-		return def
-	}
-	num := func(name string, def int) int {
-		if o.Has(name) {
-			return o.Int(name)
-		}
-		return def
-	}
-	dur := func(name string, def time.Duration) time.Duration {
-		if o.Has(name) {
-			return o.Duration(name)
-		}
-		return def
-	}
+	o := options.With(settings, cfg.Options)
 	d := &Dev{
-		t: timingOf(max(1, num("patience", 100))), now: env.Time,
-		o: options{
-			operator: text("operator", "Кассир"), department: num("department", 1), system: num("tax_system", 0),
-			tax: num("tax", 4), reqNum: num("requisite", 0), paperWait: dur("paper_wait", 90*time.Second),
+		t: timingOf(max(1, o.Int("patience"))), now: env.Time,
+		o: choices{
+			operator: o.Text("operator"), department: o.Int("department"), system: o.Int("tax_system"),
+			tax: o.Int("tax"), requisite: o.Int("requisite"), paperWait: o.Duration("paper_wait"),
 		},
 	}
-	pw := text("password", Password)
+	pw := o.Text("password")
 	if len(pw) != 4 {
 		return nil, fmt.Errorf("options.password: %d characters, want 4", len(pw))
 	}
 	var err error
-	if d.o.payments, err = parsePayments(text("payments", "cash=0,card=1,credit=2,voucher=3")); err != nil {
-		return nil, fmt.Errorf("options.payments: %w", err)
+	if d.o.payments, err = options.ParsePayments(o.Text("payments"), 0, 15); err != nil {
+		return nil, err
 	}
-	d.columns.Store(int64(num("columns", 0)))
-	d.link = &link{t: d.t, password: pw}
-	d.run, env = once.New(d.link, dur("resume", 20*time.Second), env)
+	d.columns.Store(int64(o.Int("columns")))
+	d.link = &link{t: d.t, password: pw, in: intake.Intake{Gap: d.t.gap}}
+	d.run, env = once.New(d.link, o.Duration("resume"), env)
 	d.Session = drivers.NewSession(cfg, env, drivers.Talk{Start: d.start, Poll: d.poll, PollEvery: 1200 * time.Millisecond})
 	d.run.S = d.Session
 	return d, nil
-}
-
-func parsePayments(s string) (map[string]int, error) {
-	m := map[string]int{}
-	for _, part := range strings.Split(s, ",") {
-		k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(v)
-		if !ok || err != nil || n < 0 || n > 15 {
-			return nil, fmt.Errorf("%q: want names with numbers from 0 to 15, such as cash=0,card=1", part)
-		}
-		m[k] = n
-	}
-	return m, nil
 }
 
 // ask sends on the session's goroutine.
@@ -239,23 +211,7 @@ func (d *Dev) query(ctx context.Context, op string, code byte, fields ...string)
 		return nil, err
 	}
 	a, err := d.answer(body)
-	return a.Fields, d.named(op, err)
-}
-
-func (d *Dev) named(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *drivers.Error
-	if errors.As(err, &e) {
-		c := *e
-		if c.Device == "" {
-			c.Device = d.String()
-		}
-		c.Op = op
-		return &c
-	}
-	return &drivers.Error{Device: d.String(), Op: op, Code: drivers.CodeOf(err), Err: err}
+	return a.Fields, d.run.Named(op, err)
 }
 
 // work is one command with all the care it needs.
@@ -281,7 +237,7 @@ func (d *Dev) do(ctx context.Context, w work) ([]string, error) {
 		a, err := d.answer(body)
 		var r Refusal
 		if !errors.As(err, &r) {
-			return a.Fields, d.named(w.op, err)
+			return a.Fields, d.run.Named(w.op, err)
 		}
 		switch r.Code {
 		case 0x01, 0x03:
@@ -300,19 +256,19 @@ func (d *Dev) do(ctx context.Context, w work) ([]string, error) {
 			d.look(ctx, w.op)
 			if w.inked && time.Now().Before(end) {
 				if err := once.Sleep(ctx, d.t.poll); err != nil {
-					return nil, d.named(w.op, &drivers.Error{Code: r.DriverCode(), Err: err})
+					return nil, d.run.Named(w.op, &drivers.Error{Code: r.DriverCode(), Err: err})
 				}
 				continue
 			}
 		case 0x04:
 			if time.Now().Before(end) {
 				if err := once.Sleep(ctx, d.t.poll); err != nil {
-					return nil, d.named(w.op, &drivers.Error{Code: r.DriverCode(), Err: err})
+					return nil, d.run.Named(w.op, &drivers.Error{Code: r.DriverCode(), Err: err})
 				}
 				continue
 			}
 		}
-		return nil, d.named(w.op, &drivers.Error{Code: r.DriverCode(), Err: r})
+		return nil, d.run.Named(w.op, &drivers.Error{Code: r.DriverCode(), Err: r})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
 	"github.com/tillside/tillside/drivers/line"
 )
@@ -47,10 +48,7 @@ func timingOf(percent int) timing {
 	}
 }
 
-var (
-	errNoAnswer = errors.New("no answer")
-	errNoTrace  = errors.New("the register keeps no trace of the command")
-)
+var errNoTrace = errors.New("the register keeps no trace of the command")
 
 // link sends commands as the byte of the command followed by its fields joined
 // by FS; Send gives back a whole answer frame's body.
@@ -58,7 +56,7 @@ type link struct {
 	t        timing
 	password string
 	id       byte
-	buf      []byte
+	in       intake.Intake
 	dirty    bool
 	flight   *flight
 }
@@ -79,35 +77,19 @@ func (l *link) nextID() byte {
 func (l *link) token(ctx context.Context, p *line.Port, d time.Duration) (Token, error) {
 	end := time.Now().Add(d)
 	for {
-		tok, n := Next(l.buf)
-		if n > 0 {
-			l.buf = l.buf[n:]
-			if tok.Kind == Noise {
-				continue
-			}
-			return tok, nil
-		}
-		wait := time.Until(end)
-		if len(l.buf) > 0 {
-			wait = l.t.gap
-		}
-		if wait <= 0 {
-			return Token{}, errNoAnswer
-		}
-		b, err := p.Next(ctx, wait)
-		if err != nil {
-			if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || p.Err() != nil {
+		tok, n := Next(l.in.Buf)
+		if n == 0 {
+			if err := l.in.More(ctx, p, end); errors.Is(err, intake.ErrTorn) {
+				return Token{Kind: BadFrame}, nil
+			} else if err != nil {
 				return Token{}, err
 			}
-			if len(l.buf) > 0 {
-				l.buf = nil
-				return Token{Kind: BadFrame}, nil
-			}
-			return Token{}, errNoAnswer
+			continue
 		}
-		l.buf = append(l.buf, b)
-		more, _ := p.Take()
-		l.buf = append(l.buf, more...)
+		l.in.Buf = l.in.Buf[n:]
+		if tok.Kind != Noise {
+			return tok, nil
+		}
 	}
 }
 
@@ -143,7 +125,7 @@ func (l *link) alive(ctx context.Context, p *line.Port) (bool, error) {
 		end := time.Now().Add(l.t.enq)
 		for {
 			tok, err := l.token(ctx, p, time.Until(end))
-			if errors.Is(err, errNoAnswer) {
+			if errors.Is(err, intake.ErrSilence) {
 				break
 			}
 			if err != nil {
@@ -168,7 +150,7 @@ func (l *link) alive(ctx context.Context, p *line.Port) (bool, error) {
 func (l *link) listen(ctx context.Context, p *line.Port) error {
 	for {
 		_, err := l.token(ctx, p, l.t.quiet)
-		if errors.Is(err, errNoAnswer) {
+		if errors.Is(err, intake.ErrSilence) {
 			l.dirty = false
 			return nil
 		}
@@ -224,7 +206,7 @@ func (l *link) wait(ctx context.Context, p *line.Port, cmd byte) (Answer, []byte
 			// There was an answer and it cannot be read. It will not come again.
 			l.flight = nil
 			return a, nil, fmt.Errorf("%w: %w", drivers.Uncertain, err)
-		case !errors.Is(err, errNoAnswer):
+		case !errors.Is(err, intake.ErrSilence):
 			return a, nil, fmt.Errorf("%w: %w", once.ErrInFlight, err)
 		}
 		l.dirty = true
@@ -266,7 +248,7 @@ func (l *link) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 
 // Start is called when the line is open again.
 func (l *link) Start(ctx context.Context, p *line.Port) error {
-	l.buf, l.dirty = nil, true
+	l.in.Buf, l.dirty = nil, true
 	if l.flight != nil {
 		l.flight.answer = nil
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/lines"
 	"github.com/tillside/tillside/drivers/internal/once"
 )
 
@@ -34,7 +34,7 @@ func (d *Dev) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome, er
 	const op = "print slip"
 	parts, cut, err := d.layOut(slip)
 	if err != nil {
-		return drivers.OutcomeNotPrinted, d.named(op, err)
+		return drivers.OutcomeNotPrinted, d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -48,7 +48,7 @@ func (d *Dev) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome, er
 		return drivers.OutcomeNotPrinted, err
 	}
 	if before.open() {
-		return drivers.OutcomeNotPrinted, d.named(op, &drivers.Error{Code: drivers.ReceiptOpen})
+		return drivers.OutcomeNotPrinted, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptOpen})
 	}
 	_, err = d.do(ctx, work{op: op, code: cmdOpen, fields: d.openFields(docService, ""),
 		verify: func(ctx context.Context) (bool, error) {
@@ -110,11 +110,7 @@ func (d *Dev) layOut(slip drivers.Slip) (out []fragment, cut bool, err error) {
 		case drivers.Text:
 			ink(d.text(b)...)
 		case drivers.Rule:
-			c := "-"
-			if b.Double {
-				c = "="
-			}
-			ink(d.text(drivers.Text{Text: strings.Repeat(c, d.Columns())})...)
+			ink(d.text(drivers.Text{Text: lines.Rule(b, d.Columns())})...)
 		case drivers.Feed:
 			for range b.Lines { // an empty line may be repeated
 				out = append(out, fragment{code: cmdText, fields: []string{" ", "0"}})
@@ -155,31 +151,12 @@ func (d *Dev) text(t drivers.Text) []fragment {
 	if t.Height > 1 {
 		attr |= attrHeight
 	}
-	columns = min(columns, textMost)
 	var out []fragment
-	for _, s := range strings.Split(t.Text, "\n") {
-		s = page.Fits(s)
-		for {
-			part, rest := s, ""
-			if r := []rune(s); len(r) > columns {
-				part, rest = string(r[:columns]), string(r[columns:])
-			}
-			free := columns - utf8.RuneCountInString(part)
-			switch t.Align {
-			case drivers.Right:
-				part = strings.Repeat(" ", free) + part
-			case drivers.Centre:
-				part = strings.Repeat(" ", free/2) + part
-			}
-			if part == "" {
-				part = " " // a text of no length is refused
-			}
-			out = append(out, fragment{code: cmdText, fields: []string{text(part, textMost), strconv.Itoa(attr)}})
-			if rest == "" {
-				break
-			}
-			s = rest
+	for _, part := range lines.Break(t.Text, min(columns, textMost), t.Align, page.Fits) {
+		if part == "" {
+			part = " " // a text of no length is refused
 		}
+		out = append(out, fragment{code: cmdText, fields: []string{text(part, textMost), strconv.Itoa(attr)}})
 	}
 	return out
 }
@@ -192,10 +169,9 @@ func barcode(b drivers.Barcode) (fragment, error) {
 	if !ok {
 		return fragment{}, &drivers.Error{Code: drivers.Unsupported, Err: fmt.Errorf("barcode %s", b.Symbology)}
 	}
-	if want := map[drivers.Symbology]int{drivers.EAN13: 13, drivers.EAN8: 8, drivers.UPCA: 12}[b.Symbology]; want > 0 {
-		if err := checkEAN(b.Data, want); err != nil {
-			return fragment{}, &drivers.Error{Code: drivers.BadData, Err: err}
-		}
+	data, err := lines.Barcode(b)
+	if err != nil {
+		return fragment{}, err
 	}
 	hri := 2
 	if b.HideText {
@@ -205,29 +181,7 @@ func barcode(b drivers.Barcode) (fragment, error) {
 	if height == 0 {
 		height = 64
 	}
-	return code(kind, hri, max(2, min(module, 8)), min(height, 255), b.Data)
-}
-
-// checkEAN accepts digits with or without the check digit.
-func checkEAN(s string, n int) error {
-	if len(s) != n && len(s) != n-1 {
-		return fmt.Errorf("barcode of %d digits, want %d", len(s), n)
-	}
-	sum := 0
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return fmt.Errorf("barcode %q: only digits", s)
-		}
-		v := int(s[i] - '0')
-		if (n-1-i)%2 == 1 {
-			v *= 3
-		}
-		sum += v
-	}
-	if len(s) == n && sum%10 != 0 {
-		return fmt.Errorf("barcode %q: wrong check digit", s)
-	}
-	return nil
+	return code(kind, hri, max(2, min(module, 8)), min(height, 255), data)
 }
 
 func code(kind, hri, width, height int, data string) (fragment, error) {
@@ -244,7 +198,7 @@ func code(kind, hri, width, height int, data string) (fragment, error) {
 
 // PrintLoyalty prints the lines as requisites of the open receipt, up to four
 // in one command.
-func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (drivers.Outcome, error) {
+func (d *Dev) PrintLoyalty(ctx context.Context, loyalty []drivers.LoyaltyLine) (drivers.Outcome, error) {
 	const op = "print loyalty text"
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -255,12 +209,12 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 		return drivers.OutcomeNotPrinted, err
 	}
 	if s.kind != docSale && s.kind != docRefund || s.doc == docInMemory {
-		return drivers.OutcomeNotPrinted, d.named(op, &drivers.Error{Code: drivers.ReceiptClosed})
+		return drivers.OutcomeNotPrinted, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	columns := min(d.Columns(), textMost)
 	var texts []string
-	for _, l := range lines {
-		for _, t := range strings.Split(spread(l.Label, l.Value, columns), "\n") {
+	for _, l := range loyalty {
+		for _, t := range strings.Split(lines.Spread(l.Label, l.Value, columns, page.Fits), "\n") {
 			t = text(t, textMost)
 			if strings.HasPrefix(t, "&") {
 				t = " " + t // "&" first would keep the line open
@@ -275,7 +229,7 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 	for len(texts) > 0 {
 		n := min(4, len(texts))
 		_, err := d.do(ctx, work{op: op, code: cmdRequisite, inked: done > 0,
-			fields: append([]string{strconv.Itoa(d.o.reqNum), "0"}, texts[:n]...)})
+			fields: append([]string{strconv.Itoa(d.o.requisite), "0"}, texts[:n]...)})
 		if err != nil {
 			return once.Outcome(err, done), err
 		}
@@ -285,30 +239,7 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 	return drivers.OutcomePrinted, nil
 }
 
-// spread puts label left and value right in a line.
-func spread(label, value string, columns int) string {
-	label, value = page.Fits(label), page.Fits(value)
-	if value == "" {
-		return label
-	}
-	free := columns - utf8.RuneCountInString(label) - utf8.RuneCountInString(value)
-	if label == "" || free < 1 {
-		return strings.TrimSpace(label + " " + value)
-	}
-	return label + strings.Repeat(" ", free) + value
-}
-
 // TestPage shows letters, columns and codes.
 func (d *Dev) TestPage(ctx context.Context) (drivers.Outcome, error) {
-	columns := d.Columns()
-	ruler := strings.Repeat("1234567890", columns/10+1)[:columns]
-	return d.Print(ctx, drivers.Slip{ID: "test", Blocks: []drivers.Block{
-		drivers.Text{Text: "TEST", Align: drivers.Centre, Width: 2, Height: 2},
-		drivers.Text{Text: ruler},
-		drivers.Text{Text: "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"},
-		drivers.Text{Text: "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"},
-		drivers.Text{Text: "left"}, drivers.Text{Text: "centre", Align: drivers.Centre}, drivers.Text{Text: "right", Align: drivers.Right},
-		drivers.Barcode{Symbology: drivers.EAN13, Data: "2000000000008"},
-		drivers.Cut{},
-	}})
+	return d.Print(ctx, lines.TestPage(d.Columns(), lines.Cyrillic...))
 }

@@ -52,7 +52,7 @@ func (d *Dev) OpenReceipt(ctx context.Context, head drivers.ReceiptHead) error {
 	case drivers.Refund:
 		kind = docRefund
 	default:
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -86,12 +86,12 @@ func (d *Dev) sums(ctx context.Context, op string) (sum, discount int64, err err
 		return 0, 0, err
 	}
 	if len(f) < 3 {
-		return 0, 0, d.named(op, fmt.Errorf("sums in %d fields: %w", len(f), drivers.Garbage))
+		return 0, 0, d.run.Named(op, fmt.Errorf("sums in %d fields: %w", len(f), drivers.Garbage))
 	}
 	if sum, err = ParseDecimal(f[1], 2); err == nil {
 		discount, err = ParseDecimal(f[2], 2)
 	}
-	return sum, discount, d.named(op, err)
+	return sum, discount, d.run.Named(op, err)
 }
 
 // register sends a command that changes sum or discount of the receipt.
@@ -124,7 +124,7 @@ func (d *Dev) Sell(ctx context.Context, item drivers.Item) error {
 	if n == 0 {
 		n = 1000
 	}
-	bad := func(err error) error { return d.named(op, &drivers.Error{Code: drivers.BadData, Err: err}) }
+	bad := func(err error) error { return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: err}) }
 	if item.Price < 0 || n < 0 || item.Price > 9_999_999_999 || n > 9_999_999_999 || item.Department < 0 || item.Department > 16 {
 		return bad(errors.New("price, quantity or department out of range"))
 	}
@@ -169,7 +169,7 @@ func (d *Dev) Sell(ctx context.Context, item drivers.Item) error {
 func (d *Dev) DiscountReceipt(ctx context.Context, name string, amount int64) error {
 	const op = "discount"
 	if amount < 0 {
-		return d.named(op, &drivers.Error{Code: drivers.Unsupported, Err: errors.New("surcharge on the whole receipt")})
+		return d.run.Named(op, &drivers.Error{Code: drivers.Unsupported, Err: errors.New("surcharge on the whole receipt")})
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -207,14 +207,12 @@ func (d *Dev) Subtotal(ctx context.Context) (int64, error) {
 // payment can not be changed any more.
 func (d *Dev) Pay(ctx context.Context, p drivers.Payment) error {
 	const op = "pay"
-	kind, ok := d.o.payments[p.Type]
-	if !ok {
-		if v, err := strconv.Atoi(p.Type); err == nil && v >= 0 && v <= 15 {
-			kind, ok = v, true
-		}
+	kind, err := d.o.payments.Number(p.Type)
+	if err == nil && p.Amount < 0 {
+		err = &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment over %d", p.Amount)}
 	}
-	if !ok || p.Amount < 0 {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment %q over %d", p.Type, p.Amount)})
+	if err != nil {
+		return d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -238,7 +236,7 @@ func (d *Dev) CloseReceipt(ctx context.Context) (drivers.ClosedReceipt, error) {
 		return c, err
 	}
 	if !s.open() || s.kind == docService {
-		return c, d.named(op, &drivers.Error{Code: drivers.ReceiptClosed, Err: fmt.Errorf("kind %d, state %d", s.kind, s.doc)})
+		return c, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed, Err: fmt.Errorf("kind %d, state %d", s.kind, s.doc)})
 	}
 	r := &d.receipt
 	if s.doc == docOpened {
@@ -345,7 +343,7 @@ func (d *Dev) CancelReceipt(ctx context.Context) error {
 		return err
 	}
 	if before.doc == docInMemory {
-		return d.named(op, &drivers.Error{Code: drivers.Interrupted,
+		return d.run.Named(op, &drivers.Error{Code: drivers.Interrupted,
 			Err: errors.New("the receipt is in the fiscal storage; it can only be closed")})
 	}
 	_, err = d.do(ctx, work{op: op, code: cmdCancel, verify: func(ctx context.Context) (bool, error) {
@@ -386,7 +384,7 @@ func (d *Dev) LastDocument(ctx context.Context) (drivers.Document, error) {
 		return doc, err
 	}
 	if len(f) < 6 {
-		return doc, d.named(op, fmt.Errorf("last receipt in %d fields: %w", len(f), drivers.Garbage))
+		return doc, d.run.Named(op, fmt.Errorf("last receipt in %d fields: %w", len(f), drivers.Garbage))
 	}
 	kind, _ := strconv.Atoi(f[1])
 	doc.Number, doc.Kind = f[4], kinds[kind]

@@ -63,7 +63,7 @@ func (d *Dev) state(ctx context.Context, op string) (state, error) {
 	}
 	s, err := parseStatus(f)
 	if err != nil {
-		return s, d.named(op, err)
+		return s, d.run.Named(op, err)
 	}
 	if f, err = d.query(ctx, op, cmdPrinter); err != nil {
 		return s, err

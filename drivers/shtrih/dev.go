@@ -4,43 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
+	"github.com/tillside/tillside/drivers/internal/options"
 	"github.com/tillside/tillside/drivers/line"
 )
 
 // Driver describes the driver.
 var Driver = drivers.Driver{
-	Name:  "shtrih",
-	Kind:  drivers.KindFiscal,
-	Title: "Shtrih-M fiscal registers",
-	Line:  line.Settings{Baud: 115200, DataBits: 8, Parity: "none", StopBits: 1},
-	Settings: []drivers.Setting{
-		{Name: "framing", Type: "text", Default: "standard", Choices: []string{"standard", "alternative"},
-			Help: "alternative only where the model has it and the line is noisy"},
-		{Name: "generation", Type: "text", Default: "classic", Choices: []string{"classic", "fn"},
-			Help: "fn: registers with fiscal storage that sell by FF46h and close by FF45h"},
-		{Name: "password", Type: "number", Default: "1", Min: 0, Max: 99999999, Help: "cashier's password"},
-		{Name: "admin_password", Type: "number", Default: "30", Min: 0, Max: 99999999, Help: "system administrator's, for reports"},
-		{Name: "columns", Type: "number", Default: "0", Min: 0, Max: 64, Help: "characters in a line of font 1; 0 asks the register"},
-		{Name: "line", Type: "number", Default: "40", Min: 16, Max: 200, Help: "most characters in one text command"},
-		{Name: "pad", Type: "yesno", Default: "no", Help: "old firmware wants text filled up to 40 bytes"},
-		{Name: "loyalty", Type: "text", Default: "line", Choices: []string{"line", "requisite"},
-			Help: "how loyalty text goes into a receipt: 17h lines, or the E4h requisite of newer models"},
-		{Name: "requisite", Type: "number", Default: "1", Min: 1, Max: 255, Help: "number of the requisite for E4h"},
-		{Name: "nonfiscal", Type: "yesno", Default: "no", Help: "slips as non-fiscal documents E2h/E3h"},
-		{Name: "near_sensor", Type: "yesno", Default: "yes", Help: "the model has a sensor for the end of the roll"},
-		{Name: "payments", Type: "text", Default: "cash=1,card=2,voucher=3,credit=4", Help: "payment types by number, 1 to 16"},
-		{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
-		{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
-		{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
-	},
-	New: func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+	Name:     "shtrih",
+	Kind:     drivers.KindFiscal,
+	Title:    "Shtrih-M fiscal registers",
+	Line:     line.Settings{Baud: 115200, DataBits: 8, Parity: "none", StopBits: 1},
+	Settings: settings,
+	New:      func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
+}
+
+var settings = []drivers.Setting{
+	{Name: "framing", Type: "text", Default: "standard", Choices: []string{"standard", "alternative"},
+		Help: "alternative only where the model has it and the line is noisy"},
+	{Name: "generation", Type: "text", Default: "classic", Choices: []string{"classic", "fn"},
+		Help: "fn: registers with fiscal storage that sell by FF46h and close by FF45h"},
+	{Name: "password", Type: "number", Default: "1", Min: 0, Max: 99999999, Help: "cashier's password"},
+	{Name: "admin_password", Type: "number", Default: "30", Min: 0, Max: 99999999, Help: "system administrator's, for reports"},
+	{Name: "columns", Type: "number", Default: "0", Min: 0, Max: 64, Help: "characters in a line of font 1; 0 asks the register"},
+	{Name: "line", Type: "number", Default: "40", Min: 16, Max: 200, Help: "most characters in one text command"},
+	{Name: "pad", Type: "yesno", Default: "no", Help: "old firmware wants text filled up to 40 bytes"},
+	{Name: "loyalty", Type: "text", Default: "line", Choices: []string{"line", "requisite"},
+		Help: "how loyalty text goes into a receipt: 17h lines, or the E4h requisite of newer models"},
+	{Name: "requisite", Type: "number", Default: "1", Min: 1, Max: 255, Help: "number of the requisite for E4h"},
+	{Name: "nonfiscal", Type: "yesno", Default: "no", Help: "slips as non-fiscal documents E2h/E3h"},
+	{Name: "near_sensor", Type: "yesno", Default: "yes", Help: "the model has a sensor for the end of the roll"},
+	{Name: "payments", Type: "text", Default: "cash=1,card=2,voucher=3,credit=4", Help: "payment types by number, 1 to 16"},
+	{Name: "patience", Type: "number", Default: "100", Min: 1, Max: 1000, Help: "percent of the protocol's own time-outs"},
+	{Name: "resume", Type: "duration", Default: "20s", Help: "how long a command is pursued after the line failed"},
+	{Name: "paper_wait", Type: "duration", Default: "90s", Help: "how long a half printed slip waits for paper"},
 }
 
 // link is one of the two framings.
@@ -55,7 +57,7 @@ type Dev struct {
 	run  *once.Runner
 	link link
 	t    timing
-	o    options
+	o    choices
 
 	columns atomic.Int64
 
@@ -64,77 +66,44 @@ type Dev struct {
 	last    drivers.DocumentState // what our own commands led to
 }
 
-type options struct {
+type choices struct {
 	fn, pad, requisite, nonfiscal, near bool
 	password, admin                     uint32
 	line                                int
 	requisiteNo                         byte
-	payments                            map[string]int
+	payments                            options.Payments
 	paperWait                           time.Duration
 }
 
 // New makes a register. It touches nothing.
 func New(cfg drivers.Config, env drivers.Env) (*Dev, error) {
-	o := cfg.Options
-	text := func(name, def string) string {
-		if s := o.Text(name); s != "" {
-			return s
-		}
-		return def
-	}
-	num := func(name string, def int) int {
-		if o.Has(name) {
-			return o.Int(name)
-		}
-		return def
-	}
-	dur := func(name string, def time.Duration) time.Duration {
-		if o.Has(name) {
-			return o.Duration(name)
-		}
-		return def
-	}
+	o := options.With(settings, cfg.Options)
 	d := &Dev{
-		t: timingOf(max(1, num("patience", 100))),
-		o: options{
+		t: timingOf(max(1, o.Int("patience"))),
+		o: choices{
 			fn: o.Text("generation") == "fn", pad: o.Bool("pad"), requisite: o.Text("loyalty") == "requisite",
-			nonfiscal: o.Bool("nonfiscal"), near: !o.Has("near_sensor") || o.Bool("near_sensor"),
-			password: uint32(num("password", 1)), admin: uint32(num("admin_password", 30)),
-			line: num("line", 40), requisiteNo: byte(num("requisite", 1)),
-			paperWait: dur("paper_wait", 90*time.Second),
+			nonfiscal: o.Bool("nonfiscal"), near: o.Bool("near_sensor"),
+			password: uint32(o.Int("password")), admin: uint32(o.Int("admin_password")),
+			line: o.Int("line"), requisiteNo: byte(o.Int("requisite")), paperWait: o.Duration("paper_wait"),
 		},
 		last: drivers.DocumentNone,
 	}
 	var err error
-	if d.o.payments, err = parsePayments(text("payments", "cash=1,card=2,voucher=3,credit=4")); err != nil {
-		return nil, fmt.Errorf("options.payments: %w", err)
+	if d.o.payments, err = options.ParsePayments(o.Text("payments"), 1, 16); err != nil {
+		return nil, err
 	}
-	d.columns.Store(int64(num("columns", 0)))
+	d.columns.Store(int64(o.Int("columns")))
 	if o.Text("framing") == "alternative" {
-		d.link = &altLink{t: d.t}
+		d.link = &altLink{t: d.t, in: intake.Intake{Gap: d.t.gap}}
 	} else {
-		d.link = &stdLink{t: d.t}
+		d.link = &stdLink{t: d.t, in: intake.Intake{Gap: d.t.gap}}
 	}
-	d.run, env = once.New(d.link, dur("resume", 20*time.Second), env)
+	d.run, env = once.New(d.link, o.Duration("resume"), env)
 	d.Session = drivers.NewSession(cfg, env, drivers.Talk{
 		Start: d.start, Poll: d.poll, PollEvery: 1200 * time.Millisecond,
 	})
 	d.run.S = d.Session
 	return d, nil
-}
-
-// parsePayments reads "cash=1,card=2".
-func parsePayments(s string) (map[string]int, error) {
-	m := map[string]int{}
-	for _, part := range strings.Split(s, ",") {
-		k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(v)
-		if !ok || err != nil || n < 1 || n > 16 {
-			return nil, fmt.Errorf("%q: want names with numbers from 1 to 16, such as cash=1,card=2", part)
-		}
-		m[k] = n
-	}
-	return m, nil
 }
 
 // start sets the register up: link first, so that a kept answer is fetched
@@ -218,24 +187,7 @@ func (d *Dev) query(ctx context.Context, op string, cmd []byte) ([]byte, error) 
 		return nil, err
 	}
 	rest, err := refusalOf(answer)
-	return rest, d.named(op, err)
-}
-
-// named puts device and act into an error.
-func (d *Dev) named(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *drivers.Error
-	if errors.As(err, &e) {
-		c := *e
-		if c.Device == "" {
-			c.Device = d.String()
-		}
-		c.Op = op
-		return &c
-	}
-	return &drivers.Error{Device: d.String(), Op: op, Code: drivers.CodeOf(err), Err: err}
+	return rest, d.run.Named(op, err)
 }
 
 // work is one printing or fiscal command with all the care it needs.
@@ -284,20 +236,20 @@ func (d *Dev) do(ctx context.Context, w work) ([]byte, error) {
 				// ready continues or waits; then again.
 				if time.Now().Before(busyEnd) {
 					if err := once.Sleep(ctx, d.t.poll); err != nil {
-						return nil, d.named(w.op, err)
+						return nil, d.run.Named(w.op, err)
 					}
 					continue
 				}
 			case errNoPaper, errNoJournal:
 				if w.inked && time.Now().Before(busyEnd) {
 					if err := once.Sleep(ctx, d.t.poll); err != nil {
-						return nil, d.named(w.op, err)
+						return nil, d.run.Named(w.op, err)
 					}
 					continue
 				}
 			}
 		}
-		return rest, d.named(w.op, err)
+		return rest, d.run.Named(w.op, err)
 	}
 }
 
@@ -329,14 +281,14 @@ func (d *Dev) ready(ctx context.Context, op string, wait bool) (short, error) {
 			return s, nil
 		}
 		if code != drivers.Busy && !wait || time.Now().After(end) {
-			return s, d.named(op, &drivers.Error{Code: code, Err: fmt.Errorf("mode %d, submode %d", s.mode, s.sub)})
+			return s, d.run.Named(op, &drivers.Error{Code: code, Err: fmt.Errorf("mode %d, submode %d", s.mode, s.sub)})
 		}
 		pause := d.t.poll
 		if code != drivers.Busy {
 			pause *= 4
 		}
 		if err := once.Sleep(ctx, pause); err != nil {
-			return s, d.named(op, &drivers.Error{Code: code, Err: err})
+			return s, d.run.Named(op, &drivers.Error{Code: code, Err: err})
 		}
 	}
 }

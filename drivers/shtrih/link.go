@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
 	"github.com/tillside/tillside/drivers/line"
 )
@@ -64,59 +65,34 @@ type flight struct {
 	answer []byte // found while the line was set up again
 }
 
-var (
-	errNoAnswer = errors.New("no answer")
-	errRestart  = errors.New("the register was away and may have forgotten its answer")
-)
+var errRestart = errors.New("the register was away and may have forgotten its answer")
 
 // stdLink is the standard framing from the host's side.
 type stdLink struct {
 	t      timing
-	buf    []byte
+	in     intake.Intake
 	dirty  bool // something may still come that answers what was given up
 	flight *flight
 }
 
-// token reads the next token within d. Incomplete frames are given up after
-// the byte gap.
+// token reads the next token within d.
 func (l *stdLink) token(ctx context.Context, p *line.Port, d time.Duration) (Token, error) {
 	end := time.Now().Add(d)
 	for {
-		tok, n := Next(l.buf)
-		if n > 0 {
-			l.buf = l.buf[n:]
-			if tok.Kind == Noise {
-				continue
-			}
-			return tok, nil
-		}
-		wait := time.Until(end)
-		if len(l.buf) > 0 {
-			wait = l.t.gap
-		}
-		if wait <= 0 {
-			return Token{}, errNoAnswer
-		}
-		b, err := p.Next(ctx, wait)
-		if err != nil {
-			if !silent(ctx, p, err) {
+		tok, n := Next(l.in.Buf)
+		if n == 0 {
+			if err := l.in.More(ctx, p, end); errors.Is(err, intake.ErrTorn) {
+				return Token{Kind: BadFrame}, nil
+			} else if err != nil {
 				return Token{}, err
 			}
-			if len(l.buf) > 0 { // half a frame and nothing more
-				l.buf = nil
-				return Token{Kind: BadFrame}, nil
-			}
-			return Token{}, errNoAnswer
+			continue
 		}
-		l.buf = append(l.buf, b)
-		more, _ := p.Take()
-		l.buf = append(l.buf, more...)
+		l.in.Buf = l.in.Buf[n:]
+		if tok.Kind != Noise {
+			return tok, nil
+		}
 	}
-}
-
-// silent tells a time-out of ours from a dead line or an ended call.
-func silent(ctx context.Context, p *line.Port, err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && p.Err() == nil
 }
 
 func (l *stdLink) put(ctx context.Context, p *line.Port, b ...byte) error {
@@ -147,7 +123,7 @@ func (l *stdLink) idle(ctx context.Context, p *line.Port) error {
 		}
 		tok, err := l.control(ctx, p, l.t.enq)
 		switch {
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, intake.ErrSilence):
 			l.dirty = true
 			if unanswered++; unanswered >= l.t.doubt && l.flight != nil {
 				l.flight.doubt = true
@@ -162,7 +138,7 @@ func (l *stdLink) idle(ctx context.Context, p *line.Port) error {
 		unanswered = 0
 		body, err := l.frame(ctx, p, l.t.probe)
 		switch {
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, intake.ErrSilence):
 			if time.Now().After(end) {
 				return fmt.Errorf("busy for %s: %w", wait, drivers.Silent)
 			}
@@ -187,7 +163,7 @@ func (l *stdLink) listen(ctx context.Context, p *line.Port) error {
 	for {
 		tok, err := l.token(ctx, p, l.t.quiet)
 		switch {
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, intake.ErrSilence):
 			l.dirty = false
 			return nil
 		case err != nil:
@@ -233,7 +209,7 @@ func (l *stdLink) frame(ctx context.Context, p *line.Port, d time.Duration) ([]b
 			if err := l.put(ctx, p, NAK); err != nil {
 				return nil, err
 			}
-			return nil, errNoAnswer
+			return nil, intake.ErrSilence
 		}
 	}
 }
@@ -262,14 +238,14 @@ func (l *stdLink) Send(ctx context.Context, p *line.Port, cmd []byte) ([]byte, e
 	}
 	for range l.t.sends {
 		p.Discard() // nothing the register says now can be meant for the frame below
-		l.buf = nil
+		l.in.Buf = nil
 		l.flight = &flight{cmd: cmd}
 		if err := l.put(ctx, p, frame...); err != nil {
 			return nil, fmt.Errorf("%w: %w", once.ErrInFlight, err)
 		}
 		tok, err := l.control(ctx, p, l.t.confirm)
 		switch {
-		case errors.Is(err, errNoAnswer):
+		case errors.Is(err, intake.ErrSilence):
 			l.dirty = true
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", once.ErrInFlight, err)
@@ -282,7 +258,7 @@ func (l *stdLink) Send(ctx context.Context, p *line.Port, cmd []byte) ([]byte, e
 				l.flight = nil
 				return body, nil
 			}
-			if err != nil && !errors.Is(err, errNoAnswer) {
+			if err != nil && !errors.Is(err, intake.ErrSilence) {
 				return nil, fmt.Errorf("%w: %w", once.ErrInFlight, err)
 			}
 		}
@@ -316,12 +292,12 @@ func (l *stdLink) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 	case f.acked, f.doubt:
 		return nil, fmt.Errorf("%w: %w", drivers.Uncertain, errRestart)
 	}
-	return nil, fmt.Errorf("%w: %w", once.ErrNotSent, errNoAnswer)
+	return nil, fmt.Errorf("%w: %w", once.ErrNotSent, intake.ErrSilence)
 }
 
 // Start is called when the line is open again.
 func (l *stdLink) Start(ctx context.Context, p *line.Port) error {
-	l.buf, l.dirty = nil, false
+	l.in.Buf, l.dirty = nil, false
 	if l.flight != nil {
 		l.flight.doubt = true // who knows whether it was only the plug
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/intake"
 	"github.com/tillside/tillside/drivers/internal/once"
 	"github.com/tillside/tillside/drivers/line"
 )
@@ -15,7 +16,7 @@ import (
 // numbered; repeating a number asks for the last answer and carries out nothing.
 type altLink struct {
 	t      timing
-	buf    []byte
+	in     intake.Intake
 	num    uint16 // of the last request the register has seen
 	synced bool
 	flight *flight
@@ -26,36 +27,23 @@ const altTries = 5
 func (l *altLink) read(ctx context.Context, p *line.Port, d time.Duration) (AltFrame, error) {
 	end := time.Now().Add(d)
 	for {
-		f, kind, n := NextAlt(l.buf)
-		if n > 0 {
-			l.buf = l.buf[n:]
-			switch kind {
-			case Frame:
-				return f, nil
-			case BadFrame:
-				l.buf = nil
-				return AltFrame{}, errNoAnswer
+		f, kind, n := NextAlt(l.in.Buf)
+		switch {
+		case n == 0:
+			if err := l.in.More(ctx, p, end); errors.Is(err, intake.ErrTorn) {
+				return AltFrame{}, intake.ErrSilence
+			} else if err != nil {
+				return AltFrame{}, err
 			}
 			continue
+		case kind == BadFrame:
+			l.in.Buf = nil
+			return AltFrame{}, intake.ErrSilence
 		}
-		wait := time.Until(end)
-		if len(l.buf) > 0 {
-			wait = l.t.gap
+		l.in.Buf = l.in.Buf[n:]
+		if kind == Frame {
+			return f, nil
 		}
-		if wait <= 0 {
-			return AltFrame{}, errNoAnswer
-		}
-		b, err := p.Next(ctx, wait)
-		if err != nil {
-			if silent(ctx, p, err) {
-				l.buf = nil
-				return AltFrame{}, errNoAnswer
-			}
-			return AltFrame{}, err
-		}
-		l.buf = append(l.buf, b)
-		more, _ := p.Take()
-		l.buf = append(l.buf, more...)
 	}
 }
 
@@ -71,7 +59,7 @@ func (l *altLink) sync(ctx context.Context, p *line.Port) error {
 		}
 		for {
 			f, err := l.read(ctx, p, l.t.enq)
-			if errors.Is(err, errNoAnswer) {
+			if errors.Is(err, intake.ErrSilence) {
 				break
 			}
 			if err != nil {
@@ -119,7 +107,7 @@ func (l *altLink) exchange(ctx context.Context, p *line.Port) ([]byte, error) {
 		end := time.Now().Add(l.t.answer(f.cmd))
 		for time.Now().Before(end) {
 			a, err := l.read(ctx, p, time.Until(end))
-			if errors.Is(err, errNoAnswer) {
+			if errors.Is(err, intake.ErrSilence) {
 				break
 			}
 			if err != nil {
@@ -144,7 +132,7 @@ func (l *altLink) exchange(ctx context.Context, p *line.Port) ([]byte, error) {
 		}
 	}
 	l.flight = nil
-	return nil, fmt.Errorf("%w: %w", once.ErrNotSent, errNoAnswer)
+	return nil, fmt.Errorf("%w: %w", once.ErrNotSent, intake.ErrSilence)
 }
 
 // Settle compares the register's number with that of the command in flight.
@@ -172,7 +160,7 @@ func (l *altLink) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 				return nil, fmt.Errorf("%w: %w", once.ErrInFlight, err)
 			}
 			a, err := l.read(ctx, p, l.t.answer(f.cmd))
-			if errors.Is(err, errNoAnswer) {
+			if errors.Is(err, intake.ErrSilence) {
 				continue
 			}
 			if err != nil {
@@ -183,12 +171,12 @@ func (l *altLink) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 				return a.Data, nil
 			}
 		}
-		return nil, fmt.Errorf("%w: %w", once.ErrInFlight, errNoAnswer)
+		return nil, fmt.Errorf("%w: %w", once.ErrInFlight, intake.ErrSilence)
 	case l.num == f.num-1 && (!f.doubt || l.num != 0):
 		// A register that was switched off counts from the beginning; one that
 		// stands just before our number was not.
 		l.flight = nil
-		return nil, fmt.Errorf("%w: %w", once.ErrNotSent, errNoAnswer)
+		return nil, fmt.Errorf("%w: %w", once.ErrNotSent, intake.ErrSilence)
 	}
 	l.flight = nil
 	return nil, fmt.Errorf("%w: %w", drivers.Uncertain, errRestart)
@@ -196,7 +184,7 @@ func (l *altLink) Settle(ctx context.Context, p *line.Port) ([]byte, error) {
 
 // Start is called when the line is open again.
 func (l *altLink) Start(ctx context.Context, p *line.Port) error {
-	l.buf, l.synced = nil, false
+	l.in.Buf, l.synced = nil, false
 	if l.flight != nil {
 		l.flight.doubt = true
 	}

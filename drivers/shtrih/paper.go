@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"strings"
-	"unicode/utf8"
+	"strconv"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/lines"
 	"github.com/tillside/tillside/drivers/internal/once"
 	"github.com/tillside/tillside/drivers/line"
 )
@@ -29,7 +29,7 @@ func (d *Dev) Print(ctx context.Context, slip drivers.Slip) (drivers.Outcome, er
 	const op = "print slip"
 	parts, err := d.layOut(slip)
 	if err != nil {
-		return drivers.OutcomeNotPrinted, d.named(op, err)
+		return drivers.OutcomeNotPrinted, d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -97,11 +97,7 @@ func (d *Dev) layOut(slip drivers.Slip) ([]fragment, error) {
 		case drivers.Text:
 			ink(d.text(b)...)
 		case drivers.Rule:
-			c := "-"
-			if b.Double {
-				c = "="
-			}
-			ink(d.text(drivers.Text{Text: strings.Repeat(c, d.Columns())})...)
+			ink(d.text(drivers.Text{Text: lines.Rule(b, d.Columns())})...)
 		case drivers.Feed:
 			for n := b.Lines; n > 0; n -= 255 {
 				out = append(out, fragment{cmd: req(cmdFeed).password(d.o.password).bytes(receiptRoll, byte(min(n, 255))).b})
@@ -146,28 +142,14 @@ func (d *Dev) layOut(slip drivers.Slip) ([]fragment, error) {
 // the protocol has no room for more.
 func (d *Dev) text(t drivers.Text) [][]byte {
 	var out [][]byte
-	for _, s := range strings.Split(t.Text, "\n") {
-		wide := t.Width > 1
-		columns := d.Columns()
-		most := d.o.line
-		if wide {
-			columns, most = columns/2, min(20, columns/2)
+	if t.Width > 1 {
+		for _, s := range lines.Break(t.Text, min(20, d.Columns()/2), t.Align, page.Fits) {
+			out = append(out, req(cmdBoldLine).password(d.o.password).bytes(receiptRoll).text(s, 20, d.fixed(20)).b)
 		}
-		s = page.Fits(s)
-		for {
-			part, rest := cutRunes(s, min(columns, most))
-			part = align(part, t.Align, min(columns, most))
-			switch {
-			case wide:
-				out = append(out, req(cmdBoldLine).password(d.o.password).bytes(receiptRoll).text(part, 20, d.fixed(20)).b)
-			default:
-				out = append(out, req(cmdLine).password(d.o.password).bytes(receiptRoll).text(part, most, d.fixed(40)).b)
-			}
-			if rest == "" {
-				break
-			}
-			s = rest
-		}
+		return out
+	}
+	for _, s := range lines.Break(t.Text, min(d.Columns(), d.o.line), t.Align, page.Fits) {
+		out = append(out, req(cmdLine).password(d.o.password).bytes(receiptRoll).text(s, d.o.line, d.fixed(40)).b)
 	}
 	return out
 }
@@ -179,28 +161,6 @@ func (d *Dev) fixed(n int) int {
 	return 0
 }
 
-func cutRunes(s string, n int) (part, rest string) {
-	if utf8.RuneCountInString(s) <= n {
-		return s, ""
-	}
-	r := []rune(s)
-	return string(r[:n]), string(r[n:])
-}
-
-func align(s string, a drivers.Align, columns int) string {
-	free := columns - utf8.RuneCountInString(s)
-	if free <= 0 {
-		return s
-	}
-	switch a {
-	case drivers.Right:
-		return strings.Repeat(" ", free) + s
-	case drivers.Centre:
-		return strings.Repeat(" ", free/2) + s
-	}
-	return s
-}
-
 // Types of CBh.
 var symbologies = map[drivers.Symbology]byte{
 	drivers.UPCA: 0, drivers.UPCE: 1, drivers.EAN13: 2, drivers.EAN8: 3, drivers.Code39: 4, drivers.ITF: 5,
@@ -208,45 +168,22 @@ var symbologies = map[drivers.Symbology]byte{
 }
 
 func (d *Dev) barcode(b drivers.Barcode) ([]byte, error) {
-	bad := func(why string) ([]byte, error) {
-		return nil, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("barcode %s: %s", b.Symbology, why)}
-	}
 	kind, ok := symbologies[b.Symbology]
 	if !ok {
 		return nil, &drivers.Error{Code: drivers.Unsupported, Err: fmt.Errorf("barcode %s", b.Symbology)}
 	}
-	if len(b.Data) == 0 || len(b.Data) > 48 {
-		return bad("1 to 48 characters")
+	data, err := lines.Barcode(b)
+	if err != nil {
+		return nil, err
 	}
-	for _, c := range b.Data {
-		if c < 0x20 || c > 0x7E {
-			return bad("only printable ASCII")
-		}
-	}
-	data := b.Data
-	want := map[drivers.Symbology]int{drivers.EAN13: 13, drivers.EAN8: 8, drivers.UPCA: 12}[b.Symbology]
-	if want > 0 {
-		var number int64
-		for _, c := range data {
-			if c < '0' || c > '9' {
-				return bad("only digits")
-			}
-			number = number*10 + int64(c-'0')
-		}
-		switch len(data) {
-		case want:
-			if data[want-1] != checkDigit(data[:want-1]) {
-				return bad("wrong check digit")
-			}
-			number /= 10
-		case want - 1:
-		default:
-			return bad(fmt.Sprintf("%d or %d digits", want-1, want))
-		}
-		if b.Symbology == drivers.EAN13 {
-			return req(cmdEAN13).password(d.o.password).number(number, 5).b, nil
-		}
-		data = data[:want-1]
+	switch {
+	case len(data) > 48:
+		return nil, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("barcode of %d characters, 48 fit", len(data))}
+	case b.Symbology == drivers.EAN13: // the register adds the check digit
+		n, err := strconv.ParseInt(data[:12], 10, 64)
+		return req(cmdEAN13).password(d.o.password).number(n, 5).b, err
+	case b.Symbology == drivers.EAN8 || b.Symbology == drivers.UPCA:
+		data = data[:len(data)-1]
 	}
 	hri := byte(2)
 	if b.HideText {
@@ -260,19 +197,6 @@ func (d *Dev) barcode(b drivers.Barcode) ([]byte, error) {
 		module = 2
 	}
 	return req(cmdBarcode).password(d.o.password).bytes(byte(min(height, 255)), byte(module), hri, 0, kind).bytes([]byte(data)...).b, nil
-}
-
-// checkDigit of EAN and UPC.
-func checkDigit(s string) byte {
-	sum := 0
-	for i := range len(s) {
-		n := int(s[len(s)-1-i] - '0')
-		if i%2 == 0 {
-			n *= 3
-		}
-		sum += n
-	}
-	return byte('0' + (10-sum%10)%10)
 }
 
 // qr loads the data in blocks of 64 bytes and prints it.
@@ -348,15 +272,5 @@ func (d *Dev) Recover(ctx context.Context) error {
 
 // TestPage shows letters, columns and codes.
 func (d *Dev) TestPage(ctx context.Context) (drivers.Outcome, error) {
-	columns := d.Columns()
-	ruler := strings.Repeat("1234567890", columns/10+1)[:columns]
-	return d.Print(ctx, drivers.Slip{ID: "test", Blocks: []drivers.Block{
-		drivers.Text{Text: "TEST", Align: drivers.Centre, Width: 2},
-		drivers.Text{Text: ruler},
-		drivers.Text{Text: "АБВГДЕЁЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ"},
-		drivers.Text{Text: "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"},
-		drivers.Text{Text: "left"}, drivers.Text{Text: "centre", Align: drivers.Centre}, drivers.Text{Text: "right", Align: drivers.Right},
-		drivers.Barcode{Symbology: drivers.EAN13, Data: "2000000000008"},
-		drivers.Cut{Partial: true},
-	}})
+	return d.Print(ctx, lines.TestPage(d.Columns(), lines.Cyrillic...))
 }

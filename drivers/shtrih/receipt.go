@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/lines"
 	"github.com/tillside/tillside/drivers/internal/once"
 )
 
@@ -33,7 +32,7 @@ func (d *Dev) OpenReceipt(ctx context.Context, head drivers.ReceiptHead) error {
 	case drivers.Refund:
 		kind = 2
 	default:
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("receipt kind %q", head.Kind)})
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -67,11 +66,11 @@ func (d *Dev) Sell(ctx context.Context, item drivers.Item) error {
 	tax, err := taxNumber(item.Tax)
 	if err != nil || item.Price < 0 || quantity < 0 || item.Price > 9_999_999_999 || quantity > 9_999_999_999 ||
 		item.Department < 0 || item.Department > 16 {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: errors.Join(err, errors.New("price, quantity or department out of range"))})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: errors.Join(err, errors.New("price, quantity or department out of range"))})
 	}
 	amount, err := times(item.Price, quantity)
 	if err != nil {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: err})
+		return d.run.Named(op, &drivers.Error{Code: drivers.BadData, Err: err})
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
@@ -139,7 +138,7 @@ func (d *Dev) subtotal(ctx context.Context, op string) (int64, error) {
 		return 0, err
 	}
 	if len(rest) < 6 {
-		return 0, d.named(op, fmt.Errorf("subtotal of %d bytes: %w", len(rest), drivers.Garbage))
+		return 0, d.run.Named(op, fmt.Errorf("subtotal of %d bytes: %w", len(rest), drivers.Garbage))
 	}
 	return little(rest[1:6]), nil
 }
@@ -170,21 +169,19 @@ func (d *Dev) Subtotal(ctx context.Context) (int64, error) { return d.subtotal(c
 // Pay notes a tender; the register takes all of them with the close.
 func (d *Dev) Pay(ctx context.Context, p drivers.Payment) error {
 	const op = "pay"
-	n, ok := d.o.payments[p.Type]
-	if !ok {
-		if v, err := strconv.Atoi(p.Type); err == nil && v >= 1 && v <= 16 {
-			n, ok = v, true
-		}
+	n, err := d.o.payments.Number(p.Type)
+	if err == nil && (p.Amount < 0 || p.Amount > 999_999_999_999) {
+		err = &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment over %d", p.Amount)}
 	}
-	if !ok || p.Amount < 0 || p.Amount > 999_999_999_999 {
-		return d.named(op, &drivers.Error{Code: drivers.BadData, Err: fmt.Errorf("payment %q over %d", p.Type, p.Amount)})
+	if err != nil {
+		return d.run.Named(op, err)
 	}
 	if err := d.run.Enter(ctx, op); err != nil {
 		return err
 	}
 	defer d.run.Leave()
 	if d.last != drivers.DocumentOpen {
-		return d.named(op, &drivers.Error{Code: drivers.ReceiptClosed})
+		return d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	d.receipt.payments[n-1] += p.Amount
 	d.receipt.paid += p.Amount
@@ -329,7 +326,7 @@ func (d *Dev) LastDocument(ctx context.Context) (drivers.Document, error) {
 }
 
 // PrintLoyalty prints the lines inside the open receipt.
-func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (drivers.Outcome, error) {
+func (d *Dev) PrintLoyalty(ctx context.Context, loyalty []drivers.LoyaltyLine) (drivers.Outcome, error) {
 	const op = "print loyalty text"
 	if err := d.run.Enter(ctx, op); err != nil {
 		return drivers.OutcomeNotPrinted, err
@@ -337,8 +334,8 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 	defer d.run.Leave()
 	var parts []fragment
 	var texts []string
-	for _, l := range lines {
-		texts = append(texts, spread(l.Label, l.Value, min(d.Columns(), d.o.line)))
+	for _, l := range loyalty {
+		texts = append(texts, lines.Spread(l.Label, l.Value, min(d.Columns(), d.o.line), page.Fits))
 	}
 	if d.o.requisite {
 		for len(texts) > 0 { // at most four lines and 200 bytes in one
@@ -363,23 +360,10 @@ func (d *Dev) PrintLoyalty(ctx context.Context, lines []drivers.LoyaltyLine) (dr
 		return drivers.OutcomeNotPrinted, err
 	}
 	if s.mode != modeDocument {
-		return drivers.OutcomeNotPrinted, d.named(op, &drivers.Error{Code: drivers.ReceiptClosed})
+		return drivers.OutcomeNotPrinted, d.run.Named(op, &drivers.Error{Code: drivers.ReceiptClosed})
 	}
 	done, err := d.put(ctx, op, parts)
 	return once.Outcome(err, done), err
-}
-
-// spread puts label left and value right in a line.
-func spread(label, value string, columns int) string {
-	label, value = page.Fits(label), page.Fits(value)
-	if value == "" {
-		return label
-	}
-	free := columns - utf8.RuneCountInString(label) - utf8.RuneCountInString(value)
-	if label == "" || free < 1 {
-		return strings.TrimSpace(label + " " + value)
-	}
-	return label + strings.Repeat(" ", free) + value
 }
 
 // OpenShift opens the shift.

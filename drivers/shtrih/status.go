@@ -160,7 +160,7 @@ func (d *Dev) short(ctx context.Context, op string) (short, error) {
 		return short{}, err
 	}
 	s, err := parseShort(rest)
-	return s, d.named(op, err)
+	return s, d.run.Named(op, err)
 }
 
 func (d *Dev) full(ctx context.Context, op string) (full, error) {
@@ -169,7 +169,7 @@ func (d *Dev) full(ctx context.Context, op string) (full, error) {
 		return full{}, err
 	}
 	f, err := parseFull(rest)
-	return f, d.named(op, err)
+	return f, d.run.Named(op, err)
 }
 
 // Status asks the register. It passes by a slip that waits for paper.

@@ -515,3 +515,13 @@ func (m *machine) closeV2(a []byte) (byte, []byte) {
 	b := put(put(nil, change, 5), int64(m.docs), 4)
 	return ok, put(b, 0x51EA0000+int64(m.docs), 4)
 }
+
+// ean13 adds the check digit, as the register does.
+func ean13(v int64) string {
+	s := fmt.Sprintf("%012d", v)
+	sum := 0
+	for i, c := range s {
+		sum += int(c-'0') * (1 + i%2*2)
+	}
+	return s + string(rune('0'+(10-sum%10)%10))
+}

@@ -274,7 +274,7 @@ var commands = map[byte]entry{
 	}},
 	0x52: {min: 4, password: true, prints: true, do: func(m *machine, a []byte) (byte, []byte) { m.say("* * *"); return ok, nil }},
 	0xC2: {min: 9, password: true, prints: true, do: func(m *machine, a []byte) (byte, []byte) {
-		m.put(fiscal.Line{Kind: "barcode", Text: fmt.Sprintf("%012d", le(a[:5]))})
+		m.put(fiscal.Line{Kind: "barcode", Text: ean13(le(a[:5]))})
 		return ok, nil
 	}},
 	0xCB: {min: 10, password: true, prints: true, do: func(m *machine, a []byte) (byte, []byte) {

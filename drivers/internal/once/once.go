@@ -94,9 +94,9 @@ func (r *Runner) Enter(ctx context.Context, op string) error {
 	case r.turn <- struct{}{}:
 		return nil
 	case <-r.S.Ended():
-		return r.wrap(op, &drivers.Error{Code: drivers.Closed})
+		return r.Named(op, &drivers.Error{Code: drivers.Closed})
 	case <-ctx.Done():
-		return r.wrap(op, &drivers.Error{Code: drivers.Busy, Err: ctx.Err(),
+		return r.Named(op, &drivers.Error{Code: drivers.Busy, Err: ctx.Err(),
 			Hint: "the device is still at work on something else"})
 	}
 }
@@ -104,7 +104,11 @@ func (r *Runner) Enter(ctx context.Context, op string) error {
 // Leave ends a work begun by Enter.
 func (r *Runner) Leave() { <-r.turn }
 
-func (r *Runner) wrap(op string, err error) error {
+// Named puts device and act into an error; nil stays nil.
+func (r *Runner) Named(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *drivers.Error
 	if errors.As(err, &e) {
 		c := *e
@@ -150,7 +154,7 @@ func (r *Runner) Do(ctx context.Context, c Command) ([]byte, error) {
 				break // ask again
 			}
 			if c.Verify == nil {
-				return nil, r.wrap(c.Op, err)
+				return nil, r.Named(c.Op, err)
 			}
 			done, verr := c.Verify(ctx)
 			if verr != nil {
@@ -167,7 +171,7 @@ func (r *Runner) Do(ctx context.Context, c Command) ([]byte, error) {
 					return nil, r.uncertain(c.Op, err)
 				}
 			}
-			return nil, r.wrap(c.Op, err)
+			return nil, r.Named(c.Op, err)
 		}
 		if end.IsZero() {
 			end = time.Now().Add(r.Limit)
@@ -179,7 +183,7 @@ func (r *Runner) Do(ctx context.Context, c Command) ([]byte, error) {
 			if inFlight {
 				return nil, r.uncertain(c.Op, fmt.Errorf("%w; %w", err, stop))
 			}
-			return nil, r.wrap(c.Op, err)
+			return nil, r.Named(c.Op, err)
 		}
 	}
 }
