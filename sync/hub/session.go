@@ -36,6 +36,7 @@ type session struct {
 	out       []wire.Frame // to be written before any feed
 	pumping   bool         // the writer runs
 	again     bool         // it has something more to look at
+	open      bool         // WELCOME is written: a writer may be started
 	ended     bool         // no writer is started any more
 	ping      bool         // a ping is due
 	timer     *time.Timer  // for the next ping
@@ -79,6 +80,7 @@ func (s *session) run() {
 	s.body = nil // of no more use, and ten thousand of them are something
 	t := s.h.cfg.Timing
 	s.mu.Lock()
+	s.open = true
 	s.timer = time.AfterFunc(t.Ping, s.pingDue)
 	if t.FeedPoll > 0 && !s.evidence {
 		s.poll = time.AfterFunc(t.FeedPoll, s.pollDue)
@@ -204,7 +206,7 @@ func (s *session) kick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.again = true
-	if !s.pumping && !s.ended {
+	if !s.pumping && s.open && !s.ended {
 		s.pumping = true
 		s.wg.Go(s.pump)
 	}

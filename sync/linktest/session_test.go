@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/hub/hubtest"
 	"github.com/tillside/tillside/sync/uplink"
+	"github.com/tillside/tillside/sync/uplink/uplinktest"
 	"github.com/tillside/tillside/sync/wire"
 )
 
@@ -125,5 +128,37 @@ func TestAskAnswersWithinBudget(t *testing.T) {
 	until(t, "offline", func() bool { return tl.sess.State().Phase != uplink.Online })
 	if _, err := tl.sess.AskHold(ctx, wire.AskHold{}); !errors.Is(err, uplink.ErrOffline) {
 		t.Errorf("ask while offline: %v", err)
+	}
+}
+
+// TestWakeWhileGreeting wakes a till between its registration and WELCOME:
+// nothing may be written before WELCOME is.
+func TestWakeWhileGreeting(t *testing.T) {
+	var woken atomic.Pointer[hub.Hub]
+	id := uplinktest.DeviceID(1)
+	c := newCentre(t, nil, func(cfg *hub.Config) {
+		cfg.Now = func() time.Time { // the hub looks at the clock just before it writes WELCOME
+			if h := woken.Load(); h != nil {
+				h.Wake(id)
+				time.Sleep(2 * time.Millisecond) // a chance to be wrong
+			}
+			return time.Now()
+		}
+	})
+	woken.Store(c.hub)
+	tl := newTill(t, c, 1, nil)
+	for i := range 100 {
+		if _, err := c.store.Put(wire.LaneMember, "", map[string]int{"n": i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tl.SellMany("m", 1, 20); err != nil {
+		t.Fatal(err)
+	}
+	tl.start()
+	until(t, "drained", tl.drained)
+	agree(t, c, tl)
+	if n := tl.proxy.Dials(); n != 1 {
+		t.Errorf("%d connections for one session", n)
 	}
 }
