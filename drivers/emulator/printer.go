@@ -101,7 +101,7 @@ func NewPrinter(set PrinterSettings) *Printer {
 		}
 	}
 	def(&set.Firmware, "1.00")
-	def(&set.Maker, "_EMULATED")
+	def(&set.Maker, "EMULATED")
 	def(&set.Model, "TM-EMULATED")
 	def(&set.Serial, "E000001")
 	p := &Printer{set: set, roll: paper.NewRoll(set.Columns, set.Dots), left: set.Lines, rng: rand.New(rand.NewPCG(1, 2))}
