@@ -1,6 +1,7 @@
 package loyalty_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -212,4 +213,28 @@ func best(calls int, fs ...func()) []int64 {
 		}
 	}
 	return t
+}
+
+// BenchmarkCompile reads and compiles 1,000 rules; the goal is at most 5 ms.
+func BenchmarkCompile(b *testing.B) {
+	doc := benchBook(b, 1000, 0).Programme()
+	text, err := json.Marshal(doc)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("decode", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			if _, err := loyalty.Decode(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("compile", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := loyalty.Compile(doc); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -395,18 +395,23 @@ func (c *compiler) orderRules() {
 		rb.rules = append(rb.rules, r)
 	}
 	low := c.doc.Settings.PriorityOrder == "low_first"
-	slices.SortStableFunc(rb.rules, func(a, b rule) int {
-		if a.group != b.group {
-			return cmp.Compare(a.group, b.group)
+	order := make([]int, len(rb.rules))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &rb.rules[i], &rb.rules[j]
+		byPriority := cmp.Compare(b.doc.Stacking.Priority, a.doc.Stacking.Priority)
+		if low {
+			byPriority = -byPriority
 		}
-		if pa, pb := a.doc.Stacking.Priority, b.doc.Stacking.Priority; pa != pb {
-			if low {
-				return cmp.Compare(pa, pb)
-			}
-			return cmp.Compare(pb, pa)
-		}
-		return strings.Compare(a.id, b.id)
+		return cmp.Or(cmp.Compare(a.group, b.group), byPriority, strings.Compare(a.id, b.id))
 	})
+	sorted := make([]rule, 0, len(rb.rules)+len(c.doc.StampCards))
+	for _, i := range order {
+		sorted = append(sorted, rb.rules[i])
+	}
+	rb.rules = sorted
 	for i := range c.doc.StampCards {
 		s := &c.doc.StampCards[i]
 		d := &Rule{ID: "stamps:" + s.ID, Name: s.Name, Then: s.Complete}

@@ -52,11 +52,11 @@ func (cs noneOf) holds(e *eval) (bool, string) {
 	return true, ""
 }
 
-func (s *schedule) cond(e *eval) (bool, string) { return s.holds(e.day, e.minute), "schedule" }
-
 type scheduleCond struct{ *schedule }
 
-func (s scheduleCond) holds(e *eval) (bool, string) { return s.cond(e) }
+func (s scheduleCond) holds(e *eval) (bool, string) {
+	return s.schedule.holds(e.day, e.minute), "schedule"
+}
 
 // place is a compiled Where.
 type place struct {
@@ -309,10 +309,9 @@ func (b bounds) hold(n int64) bool { return (!b.hasLo || n >= b.lo) && (!b.hasHi
 type measureOf uint8
 
 const (
-	measureNow       measureOf = 0
-	measureInitial   measureOf = 1
-	measureNoTax     measureOf = 2
-	measureCountOnly measureOf = 0
+	measureNow     measureOf = 0
+	measureInitial measureOf = 1
+	measureNoTax   measureOf = 2
 )
 
 type basketCond struct {

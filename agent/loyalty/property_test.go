@@ -3,6 +3,8 @@ package loyalty_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -11,6 +13,18 @@ import (
 
 	"github.com/tillside/tillside/agent/loyalty"
 )
+
+// TestMain asks rapid for a thousand cases each instead of its hundred; more
+// with -rapid.checks=40000, its own hundred with -short.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); !testing.Short() && f.Value.String() == f.DefValue {
+		if err := f.Value.Set("1000"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // rapidSource draws from rapid, which prints the seed of a failure.
 type rapidSource struct{ t *rapid.T }

@@ -36,17 +36,17 @@ func (c *compiler) selectorFor(s *Select) int32 {
 	if s == nil {
 		return selAll
 	}
-	key, _ := json.Marshal(s)
-	if string(key) == "{}" {
+	key := s.key()
+	if key == "{}" {
 		return selAll
 	}
-	if id, ok := c.selByKey[string(key)]; ok {
+	if id, ok := c.selByKey[key]; ok {
 		return id
 	}
 	sel := c.buildSelector(s)
 	sel.id = int32(len(c.rb.selectors))
 	c.rb.selectors = append(c.rb.selectors, sel)
-	c.selByKey[string(key)] = sel.id
+	c.selByKey[key] = sel.id
 	anchors := sel.anchors()
 	sel.anchored = anchors != nil
 	for _, a := range anchors {
@@ -65,6 +65,27 @@ func (c *compiler) selectorFor(s *Select) int32 {
 		}
 	}
 	return sel.id
+}
+
+// key is equal for equal selections. Most name goods in one plain list, which
+// needs no JSON.
+func (s *Select) key() string {
+	if len(s.Attributes)+len(s.Units)+len(s.TaxRates)+len(s.Lines)+len(s.Lists)+len(s.AnyOf)+len(s.Except) == 0 &&
+		s.PriceFrom == nil && s.PriceTo == nil && s.MinQty == 0 && s.MinAmount == 0 && s.Marked == nil && s.Discounted == nil {
+		switch {
+		case len(s.SKUs) == 1 && len(s.Categories)+len(s.Brands) == 0:
+			return "s" + s.SKUs[0]
+		case len(s.Categories) == 1 && len(s.SKUs)+len(s.Brands) == 0:
+			return "c" + s.Categories[0]
+		case len(s.Brands) == 1 && len(s.SKUs)+len(s.Categories) == 0:
+			return "b" + s.Brands[0]
+		}
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("loyalty: a selection cannot be written: " + err.Error()) // it was read from JSON
+	}
+	return string(b)
 }
 
 func (c *compiler) buildSelector(s *Select) *selector {

@@ -15,7 +15,6 @@ import (
 
 // Exit codes of the rulebook commands.
 const (
-	exitFine     = 0
 	exitFound    = 1 // the command worked and found what it looks for: problems, conflicts, differences
 	exitUsage    = 2 // wrong flags, or a file that cannot be read
 	exitRefused  = 3 // the receipt or member cannot be priced
@@ -187,12 +186,13 @@ func (f *basketFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.lease, "lease", "", "with --offline: points that may be spent without a link (0)")
 	fl.BoolVar(&f.offline, "offline", false, "price as a till without a link")
 	fl.BoolVar(&f.all, "all", false, "trace every rule, also those that could not fire on this basket")
-	cobra.CheckErr(cmd.MarkFlagRequired("rulebook"))
-	cobra.CheckErr(cmd.MarkFlagRequired("receipt"))
 }
 
 // price prices the basket that the flags name.
 func (f *basketFlags) price(cmd *cobra.Command) (*loyalty.Rulebook, *loyalty.Result, error) {
+	if f.rulebook == "" || f.receipt == "" {
+		return nil, nil, &exitError{code: exitUsage, err: errors.New("--rulebook and --receipt are needed; see " + cmd.CommandPath() + " --help")}
+	}
 	rb, err := compiledRulebook(cmd, f.rulebook)
 	if err != nil {
 		return nil, nil, err
