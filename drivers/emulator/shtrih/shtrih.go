@@ -30,8 +30,7 @@ type Options struct {
 	FN bool
 	// Cutter, Nonfiscal (E2h/E3h) and Buffered (bit 23) are model parameters.
 	Cutter, Nonfiscal, Buffered bool
-	// NoFontSensor and the like are not simulated.
-	Now func() time.Time
+	Now                         func() time.Time
 }
 
 // Printer is an emulated register.
