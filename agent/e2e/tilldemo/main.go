@@ -16,7 +16,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/tillside/tillside/agent/e2e/world"
@@ -67,17 +66,18 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 
 // leaveRunning prints where everything is and waits for Ctrl+C.
 func leaveRunning(ctx context.Context, out io.Writer, w *world.World) error {
-	password, err := os.ReadFile(filepath.Join(w.CentreDir(), "console-password"))
+	password, err := w.Password()
 	if err != nil {
-		return fmt.Errorf("read the console's password: %w", err)
+		return err
 	}
-	fmt.Fprintf(out, "\ncentre          http://%s/   password %s\n", w.CentreAddress(), password)
+	fmt.Fprintf(out, "\ncentre          http://%s/   admin, password %s\n", w.CentreAddress(), password)
 	for _, t := range w.Tills {
 		at := "http://" + t.Cash.Address()
 		fmt.Fprintf(out, "\ntill %s (%s)\n", t.Name, t.Language)
 		fmt.Fprintf(out, "  cashier page  %s/cashier#token=%s\n", at, t.Cash.Token)
 		fmt.Fprintf(out, "  practice till %s/practice#token=%s\n", at, t.Cash.Token)
-		fmt.Fprintf(out, "  devices       http://%s/   scan: curl -d '{\"data\":\"%s\"}' http://%s/scan\n", t.ControlAddress(), sampleCard, t.ControlAddress())
+		fmt.Fprintf(out, "  printer       http://%s/png?device=printer\n  display       http://%s/grid\n", t.ControlAddress(), t.ControlAddress())
+		fmt.Fprintf(out, "  scan a card   curl -d '{\"data\":\"%s\"}' http://%s/scan\n", sampleCard, t.ControlAddress())
 	}
 	fmt.Fprintln(out, "\nCtrl+C ends it.")
 	<-ctx.Done()

@@ -75,6 +75,21 @@ func New(ctx context.Context, bin, dir string) (*World, error) {
 	return w, w.Centre.Start(ctx)
 }
 
+// Password is what the centre printed at its first start for the operator
+// "admin" of its pages.
+func (w *World) Password() (string, error) {
+	log, err := os.ReadFile(w.Centre.LogFile)
+	if err != nil {
+		return "", err
+	}
+	_, rest, found := strings.Cut(string(log), "with the password ")
+	words := strings.Fields(rest)
+	if !found || len(words) == 0 {
+		return "", errors.New("the centre printed no password; its log says:\n" + tail(w.Centre.LogFile))
+	}
+	return words[0], nil
+}
+
 // CentreDir is the centre's data folder.
 func (w *World) CentreDir() string { return filepath.Join(w.Dir, "centre") }
 
