@@ -52,6 +52,8 @@ func (h *Hub) welcome(c *wsconn.Conn, guard *wsconn.Guarded, remote string) (*se
 	w.SendMS = h.cfg.Now().UnixMilli()
 	if err := c.Write(w); err != nil {
 		h.unregister(s)
+		s.cancel(err)
+		close(s.done) // somebody may be waiting for its end
 		return nil, err
 	}
 	guard.Until(time.Time{})
@@ -161,11 +163,12 @@ func (h *Hub) register(c *wsconn.Conn, b *wire.HelloBody, dev Device, remote str
 		}
 		closed := h.closed
 		h.mu.Unlock()
+		if !closed && old == nil {
+			return s, nil
+		}
+		s.cancel(nil)
 		if closed {
 			return nil, h.busy()
-		}
-		if old == nil {
-			return s, nil
 		}
 		ctx, cancel := context.WithTimeout(h.ctx, h.cfg.Timing.Probe)
 		lives := old.conn.Probe(ctx)

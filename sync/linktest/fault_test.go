@@ -18,14 +18,14 @@ import (
 	"github.com/tillside/tillside/sync/wire"
 )
 
-var everyByte = flag.Bool("every-byte", false, "cut a session at every byte instead of every 17th")
+var everyByte = flag.Bool("every-byte", false, "cut a session at every byte instead of every 29th")
 
 // TestCutAtEveryByte ends a session after each number of bytes, in both
 // directions together, and lets the next one finish the work.
 func TestCutAtEveryByte(t *testing.T) {
 	c := newCentre(t, nil, nil)
 	tl := newTill(t, c, 1, nil)
-	step := int64(17)
+	step := int64(29)
 	if *everyByte {
 		step = 1
 	}

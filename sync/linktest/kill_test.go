@@ -165,7 +165,7 @@ func (c *child) kill(t testing.TB) {
 func TestKills(t *testing.T) {
 	n := *kills
 	if n == 0 {
-		n = 24
+		n = 16
 		if testing.Short() {
 			n = 6
 		}

@@ -18,12 +18,14 @@ import (
 	"github.com/tillside/tillside/sync/uplink/uplinktest"
 )
 
+var backlog = flag.Int("backlog", 20_000, "backlog test: records; 30 days are 60,000")
+
 // TestBacklogInFlatMemory drains 30 days of 2,000 receipts while the till
 // goes on selling, and looks at the memory of both ends together.
 func TestBacklogInFlatMemory(t *testing.T) {
-	records := 60_000
+	records := *backlog
 	if testing.Short() {
-		records = 12_000
+		records = min(records, 6_000)
 	}
 	c := newCentre(t, func(s *hubtest.Store) { s.Forget = true }, nil)
 	tl := newTill(t, c, 1, nil)
@@ -67,7 +69,7 @@ func TestBacklogInFlatMemory(t *testing.T) {
 	}
 }
 
-var herd = flag.Int("tills", 120, "herd test: tills that come back at once")
+var herd = flag.Int("tills", 60, "herd test: tills that come back at once")
 
 // TestHerd is many tills that come back at the same moment.
 func TestHerd(t *testing.T) {

@@ -164,7 +164,7 @@ func story(t *testing.T, seed uint64, setup func(*hubtest.Store)) error {
 func TestModel(t *testing.T) {
 	n := *seeds
 	if n == 0 {
-		n = 12
+		n = 8
 		if testing.Short() {
 			n = 3
 		}

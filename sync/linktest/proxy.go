@@ -6,6 +6,16 @@
 // stands between them at the level of websocket messages, and there it also
 // loses, repeats and reorders.
 //
+// The tests of this folder hold uplink and hub against each other over such
+// links. They are short by default; their long forms are
+//
+//	go test ./sync/linktest -run TestModel$ -seeds 1000
+//	go test ./sync/linktest -run CutAtEveryByte -every-byte
+//	go test ./sync/linktest -run Kills -kills 2000 -timeout 30m
+//	go test ./sync/linktest -run Backlog -backlog 60000
+//	go test ./sync/linktest -run Herd -tills 500
+//	go test ./sync/linktest -run XXX -bench . -benchtime 60000x
+//
 // Both are used by tests and by the demo, which lets the link of a till come
 // and go while receipts are sold.
 package linktest
