@@ -15,6 +15,7 @@ func (c *compiler) file(r *rule) {
 		// such rules are filed only by place and person.
 		if keys := c.couponKeys(r); keys != nil {
 			c.fileUnder('k', keys, r)
+			r.lacks = "coupon"
 			return
 		}
 		if sels := c.neededLines(r); sels != nil {
@@ -23,6 +24,7 @@ func (c *compiler) file(r *rule) {
 					x.rules = append(x.rules, r.index)
 				}
 			}
+			r.lacks = "no_line"
 			return
 		}
 	}
@@ -30,6 +32,7 @@ func (c *compiler) file(r *rule) {
 	switch {
 	case d.When != nil && d.When.Event != "":
 		c.fileUnder('e', []string{d.When.Event}, r)
+		r.lacks = "event"
 	case d.Where != nil && len(d.Where.Stores)+len(d.Where.Groups) > 0:
 		c.fileUnder('s', sortedKeys(r.where.stores), r)
 	case d.Audience != nil && len(d.Audience.Segments) > 0:

@@ -23,7 +23,7 @@ func (s *lcg) between(lo, hi int) int {
 // same on amd64, 386, arm, and Windows: a till and the centre agree byte for
 // byte. It changes only when the engine is meant to give other results; the
 // change then belongs into the rulebook's docs.
-const goldenDigest = "d7b47ee92123cb24efdad644fa6e0d389c3d502acd1cf99216c8ff26ce0d0bed"
+const goldenDigest = "a4b9da0afc4cc06c7a8d2ff680712e91fe0d5e088c9cf2d62dd0a1aeeaefc8d5"
 
 func TestSameBytesEverywhere(t *testing.T) {
 	h := sha256.New()

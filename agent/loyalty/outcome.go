@@ -305,6 +305,9 @@ func (e *eval) skipReason(r *rule) string {
 			return why
 		}
 	}
+	if r.lacks != "" {
+		return r.lacks
+	}
 	return "no_line"
 }
 

@@ -171,6 +171,7 @@ type rule struct {
 	ask         compiledText
 	codes       map[string]bool // coupon codes its conditions ask for
 	prefixes    []string
+	lacks       string // why an index did not find it
 	path        string // in the document
 	completion  bool   // fired by a full stamp card only
 	issuesNow   bool   // gives a coupon that is good on the same receipt
@@ -242,9 +243,6 @@ func (e *eval) findRules() {
 		}
 		for _, c := range e.r.Events {
 			e.addKey('e', c)
-		}
-		for _, c := range e.r.Confirmed {
-			e.addKey('y', c)
 		}
 		e.addKey('s', e.r.Store)
 		if e.m != nil {
