@@ -323,7 +323,7 @@ type basketCond struct {
 
 func (b *basketCond) holds(e *eval) (bool, string) {
 	var n int64
-	if b.measure == "amount" && b.of == measureNow && b.sel == selAll {
+	if b.measure == "amount" && b.of == measureNow && b.sel == selAll && !e.rb.set.taxExcluded {
 		n = int64(e.sums) * (oneFactor / oneMoney)
 	} else {
 		n = e.measure(b.measure, e.linesOf(b.sel), b.of)
@@ -352,8 +352,11 @@ func (e *eval) measure(what string, lines []int32, of measureOf) int64 {
 			if what == "discount" {
 				a = l.gross - l.cur
 			}
-			if of&measureNoTax != 0 {
+			switch {
+			case of&measureNoTax != 0:
 				a = e.withoutTax(a, l.in)
+			case e.rb.set.taxExcluded:
+				a += e.taxOn(a, l.in)
 			}
 			sum += a
 		}

@@ -2,6 +2,7 @@ package loyalty
 
 import (
 	"slices"
+	"strings"
 )
 
 // outcome is a Result with the parts it points to, in one allocation.
@@ -115,7 +116,7 @@ func (e *eval) resultLines(o *outcome) {
 			ne += l.nEarn
 		}
 		if e.rb.set.taxExcluded {
-			out.Tax = e.taxOn(l)
+			out.Tax = e.taxOn(l.cur, l.in)
 			r.Totals.Tax += out.Tax
 		}
 		if e.rb.doc.Settings.SplitUnits {
@@ -160,13 +161,13 @@ var bansTold = func() (t [8][]string) {
 	return
 }()
 
-// taxOn is the tax that comes on top of a line's net.
-func (e *eval) taxOn(l *lineState) Money {
-	rate, err := ParsePercent(l.in.TaxRate)
+// taxOn is the tax that comes on top of an amount of a line.
+func (e *eval) taxOn(a Money, l *Line) Money {
+	rate, err := ParsePercent(strings.TrimSuffix(l.TaxRate, "%"))
 	if err != nil || rate < 0 || rate > 100*hundredPct {
 		return 0
 	}
-	n, ok := mulDiv(int64(l.cur), int64(rate), hundredPct, e.rb.set.mode)
+	n, ok := mulDiv(int64(a), int64(rate), hundredPct, e.rb.set.mode)
 	if !ok {
 		e.fail(ErrOverflow)
 	}

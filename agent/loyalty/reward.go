@@ -182,7 +182,7 @@ type PointsInto struct {
 type PointsBase struct {
 	On   *Select `json:"on,omitempty" doc:"(all lines)"`
 	Base string  `json:"base,omitempty" enum:"gross|net|net_minus_points|full_price_lines|by_tender" doc:"(settings.accrual_base)"`
-	Tax  string  `json:"tax,omitempty" enum:"with|without" doc:"(with)"`
+	Tax  string  `json:"tax,omitempty" enum:"with|without" doc:"whether the tax that the prices hold counts (with)"`
 }
 
 // FixedPoints is a fixed number of points.
