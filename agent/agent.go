@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/internal/private"
 	"github.com/tillside/tillside/agent/internal/rungroup"
 	"github.com/tillside/tillside/agent/pages"
 	"github.com/tillside/tillside/agent/store"
@@ -119,7 +120,7 @@ func (a *Agent) open() (err error) {
 		return err
 	}
 	a.till.SetAddress(a.listener.Addr())
-	err = writeFile(filepath.Join(a.dir, AddressFile), []byte(a.listener.Addr().String()+"\n"))
+	err = private.WriteFile(filepath.Join(a.dir, AddressFile), []byte(a.listener.Addr().String()+"\n"))
 	if err != nil {
 		return fmt.Errorf("write address: %w", err)
 	}

@@ -19,7 +19,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tillside/tillside/sync/boltfile"
+	"github.com/tillside/tillside/agent/internal/private"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -76,30 +76,7 @@ func (i *Identity) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
-}
-
-// writeFile writes a private file whole: under another name, synced, renamed.
-func writeFile(path string, b []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return err
-	}
-	if err := boltfile.Rename(tmp, path); err != nil {
-		return err
-	}
-	return boltfile.SyncDir(filepath.Dir(path))
+	return private.WriteFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
 }
 
 // secret reads the key of member tokens, making it at the first start.
@@ -114,7 +91,7 @@ func secret(dir string) ([]byte, error) {
 	}
 	b = make([]byte, 32)
 	rand.Read(b)
-	if err := writeFile(path, b); err != nil {
+	if err := private.WriteFile(path, b); err != nil {
 		return nil, fmt.Errorf("write secret: %w", err)
 	}
 	return b, nil
@@ -158,7 +135,7 @@ func Enrol(ctx context.Context, dir, server, code, version string, replace bool,
 	}
 	u.Path, u.RawQuery, u.Fragment = wire.EnrolPath, "", ""
 
-	public, private, err := ed25519.GenerateKey(nil)
+	public, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
@@ -190,7 +167,7 @@ func Enrol(ctx context.Context, dir, server, code, version string, replace bool,
 		}
 		return nil, fmt.Errorf("%s answered %s; is this the centre's address?", u.Host, resp.Status)
 	}
-	i := &Identity{PrivateKey: private.Seed(), Server: strings.TrimSuffix(u.String(), wire.EnrolPath), Enrolled: time.Now().UTC().Truncate(time.Second)}
+	i := &Identity{PrivateKey: key.Seed(), Server: strings.TrimSuffix(u.String(), wire.EnrolPath), Enrolled: time.Now().UTC().Truncate(time.Second)}
 	if err := json.Unmarshal(b, &i.EnrolAnswer); err != nil {
 		return nil, fmt.Errorf("%s: the answer is not an enrolment: %w", u.Host, err)
 	}

@@ -102,6 +102,19 @@ func TestTokenIsTakenAwayAtOnce(t *testing.T) {
 	}
 }
 
+func TestLocalCommandNeedsTheSecret(t *testing.T) {
+	b := newBench(t)
+	as := func(token string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	}
+	if a := b.do("GET", "/v1/status", "", nil, as(LocalToken(testKey))); a.status != 200 {
+		t.Errorf("with the secret: %d", a.status)
+	}
+	if a := b.do("GET", "/v1/status", "", nil, as(LocalToken(make([]byte, 32)))); a.status != 401 {
+		t.Errorf("with another: %d", a.status)
+	}
+}
+
 func TestErrorsSpeakTheTillsLanguage(t *testing.T) {
 	for lang, want := range map[string]string{"en": "not a card", "ru": "не номер", "pl": "nie jest numer"} {
 		b := newBench(t, func(c *Config) { c.Language = lang })

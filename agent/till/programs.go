@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tillside/tillside/agent/internal/private"
 )
 
 // ProgramsFile is the name of the token list in the data folder.
@@ -150,12 +152,8 @@ func (p *Programs) store(list []Program) error {
 	if err != nil {
 		return fmt.Errorf("write tokens: %w", err)
 	}
-	tmp := p.path + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write tokens: %w", err)
-	}
-	if err := os.Rename(tmp, p.path); err != nil {
-		return fmt.Errorf("write tokens: %w", err)
+	if err := private.WriteFile(p.path, append(b, '\n')); err != nil {
+		return err
 	}
 	p.mod = time.Time{} // read it again
 	return p.load()

@@ -3,9 +3,12 @@ package till
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -90,6 +93,15 @@ func (s *sealer) open(token string, now time.Time) (claim, error) {
 		return claim{}, errToken
 	}
 	return c, nil
+}
+
+// LocalToken is the token of the commands of this program (tillside status).
+// Whoever can read the agent's secret may use it; nothing has to be written
+// for it.
+func LocalToken(key []byte) string {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("tillside local command 1"))
+	return hex.EncodeToString(m.Sum(nil)[:20])
 }
 
 func indexOf(list []string, s string) int {

@@ -31,25 +31,22 @@ func address(dir string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// ask makes one reading call to the running agent, with a token that lives as
-// long as the command. Whoever may write the data folder may do that.
+// ask makes one reading call to the running agent. Whoever may read its secret
+// may do that.
 func ask(dir, path string, into any) error {
 	addr, err := address(dir)
 	if err != nil {
 		return err
 	}
-	programs := till.OpenPrograms(dir)
-	name := fmt.Sprintf("cli-%d", os.Getpid())
-	token, err := programs.Add(name, 1, time.Now())
+	secret, err := os.ReadFile(filepath.Join(dir, agent.SecretFile))
 	if err != nil {
-		return err
+		return fmt.Errorf("read secret: %w", err)
 	}
-	defer func() { _, _ = programs.Remove(name) }()
 	req, err := http.NewRequest(http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+till.LocalToken(secret))
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: nil}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
