@@ -1,0 +1,5 @@
+//go:build !race
+
+package loyalty_test
+
+const raceDetector = false
