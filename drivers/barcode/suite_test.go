@@ -17,7 +17,7 @@ func rig(wire string, set emulator.ScannerSettings) func(t *testing.T) drivertes
 	return func(t *testing.T) drivertest.ReaderRig {
 		m := emulator.NewScanner(set)
 		return drivertest.ReaderRig{
-			Rig:  drivertest.Rig{Driver: barcode.Driver, Machine: m, Wire: wire, Options: drivers.Options{"repeat": "0s"}},
+			Rig:  drivertest.Rig{Driver: barcode.Driver, Machine: m, Wire: wire, Options: drivers.Options{"repeat": "0s", "gap": "2s"}},
 			Send: func(n string) string { m.Scan(n); return n },
 			Raw:  func(b []byte) { m.Raw(b) },
 		}

@@ -83,7 +83,7 @@ func TestSuite(t *testing.T) {
 	drivertest.Reader(t, func(t *testing.T) drivertest.ReaderRig {
 		m := emulator.NewScanner(emulator.ScannerSettings{Prefix: ";", Suffix: "=?\r"})
 		return drivertest.ReaderRig{
-			Rig:  drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"repeat": "0s"}},
+			Rig:  drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"repeat": "0s", "gap": "2s"}},
 			Send: func(n string) string { m.Scan(n); return n },
 			Raw:  func(b []byte) { m.Raw(b) },
 		}

@@ -115,7 +115,7 @@ func TestSuite(t *testing.T) {
 	drivertest.Reader(t, func(t *testing.T) drivertest.ReaderRig {
 		m := emulator.NewScanner(emulator.ScannerSettings{Suffix: "\r\n"})
 		return drivertest.ReaderRig{
-			Rig: drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"repeat": "0s"}},
+			Rig: drivertest.Rig{Driver: Driver, Machine: m, Options: drivers.Options{"repeat": "0s", "gap": "2s"}},
 			Send: func(n string) string {
 				n = n[len(n)-10:]
 				m.Scan(strings.ToLower(n))
