@@ -105,6 +105,14 @@ func (a *Agent) prune() {
 			break
 		}
 	}
+	before := a.o.Now().AddDate(0, 0, -store.UsageDays).Format(time.DateOnly)
+	for n := 100; n == 100; {
+		err := a.journal.Update(func(tx *store.Tx) (err error) { n, err = tx.FoldUsage(before, 100); return err })
+		if err != nil {
+			a.log.Error("old use of limits not summed up", "error", err)
+			break
+		}
+	}
 	if box := a.journal.Box(); box != nil {
 		if now := a.clock.trusted(); !now.IsZero() {
 			if _, err := box.Prune(now, 500); err != nil {

@@ -18,10 +18,14 @@ var (
 	bucketDeltas = []byte("member_deltas")
 	// bucketShifts: shift + receipt id -> totals of the receipt, for counting.
 	bucketShifts = []byte("shifts")
+	// bucketUsage: counter of a limit, 0, day -> use (8 bytes).
+	bucketUsage = []byte("usage")
+	// bucketQuotas: budget -> what this till may still give of it (JSON).
+	bucketQuotas = []byte("quotas")
 )
 
 var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketOpen,
-	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts}
+	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas}
 
 // Buckets of cache.db.
 var (

@@ -4,6 +4,7 @@
 //	journal.db  precious: receipts and their states, idempotency answers, the
 //	            journal of records for the centre (sync/outbox), and what this
 //	            till changed of each member since the last snapshot
+//	            (also: what limits have used, and the till's quotas of budgets)
 //	cache.db    rebuildable: member snapshots, stop-list, rulebook bundles and
 //	            how far the centre's stream of them was read
 //

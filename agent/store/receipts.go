@@ -102,6 +102,8 @@ type Receipt struct {
 	Slip     Slip            `json:"slip,omitempty"`
 	Copies   int             `json:"copies,omitempty"`
 	Returns  []Return        `json:"returns,omitempty"`
+	// Booked is what the receipt has taken of limits and quotas, returns off.
+	Booked *Booking `json:"booked,omitempty"`
 }
 
 // Return is one return against a receipt.

@@ -31,6 +31,13 @@
 // points, within 800 ms; without an answer nothing is spent, and what may
 // have been held is given back. Everything else works from the cache.
 //
+// # Limits and budgets
+//
+// What limits have used and what is left of this till's quotas of budgets is
+// kept in the journal file and moves in the transaction of the receipt: taken
+// by authorise (or by capture without it), given back by void and return
+// (limits.go). A receipt that is authorised and never ended keeps its part.
+//
 // # Who may call
 //
 // Only requests whose Host is exactly this agent's loopback address, whose

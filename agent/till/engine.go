@@ -24,6 +24,9 @@ func Compile(payload []byte, version int64) (Rules, string, error) {
 	}
 	doc.Programme.Version = version
 	rb, err := loyalty.Compile(doc)
+	if err == nil {
+		err = rb.Unbooked()
+	}
 	if err != nil {
 		return nil, "compile", err
 	}
@@ -37,7 +40,8 @@ func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency 
 // Price implements Rules. What the engine refuses is the caller's
 // mistake, told with the field.
 func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
-	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now})
+	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now,
+		Usage: p.Usage, Budgets: p.Budgets})
 	var bad *loyalty.InputError
 	if errors.As(err, &bad) {
 		text := bad.What
@@ -48,6 +52,9 @@ func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	}
 	return r, err
 }
+
+func (e *engine) Budgets(at time.Time) []loyalty.BudgetNow       { return e.rb.Budgets(at) }
+func (e *engine) QuotaUses(r *loyalty.Result) []loyalty.QuotaUse { return e.rb.QuotaUses(r) }
 
 func (e *engine) Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member {
 	return e.rb.Apply(m, r, at)

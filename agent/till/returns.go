@@ -109,6 +109,8 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 	rec := wire.Return{Original: r.ID, Reverses: &mark, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.Lines),
 		Result: mustJSON(res), Moves: reversal(res), Offline: !t.c.Link.Online(), Fiscal: b.Fiscal, Shift: b.Shift,
 		Cashier: b.Cashier, At: t.c.Now()}
+	undo := partBack(r.Booked, res)
+	rec.Quotas = told(undo)
 	a := ReturnAnswer{Original: r.ID, State: after(res), Result: res}
 	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
 		at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: r.ID, Payload: rec})
@@ -117,7 +119,10 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 		}
 		a.Seq = at.Seq
 		here := wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}
-		r.State = after(res)
+		if err := tx.Rebook(nil, undo); err != nil {
+			return nil, err
+		}
+		r.State, r.Booked = after(res), less(r.Booked, undo)
 		r.Returns = append(r.Returns, store.Return{Lines: mustJSON(b.Lines), Result: mustJSON(res), Mark: here, At: t.stamp()})
 		if err := tx.PutReceipt(r); err != nil {
 			return nil, err

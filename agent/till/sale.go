@@ -53,6 +53,7 @@ type priced struct {
 	receipt *loyalty.Receipt
 	result  *loyalty.Result
 	offline bool
+	before  *loyalty.Result // as authorised, when the tenders changed it
 }
 
 func (p *priced) mode() string {
@@ -107,6 +108,9 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 			return nil, err
 		}
 		in.Member = p.cu.member
+	}
+	if err := t.standing(&in, rules, id, r.Time); err != nil {
+		return nil, err
 	}
 	var err error
 	if p.result, err = rules.Price(in); err != nil {
@@ -207,7 +211,14 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 				}
 			}
 		}
-		r.State, r.Hold = store.Held, hold
+		r.State, r.Hold, r.Booked = store.Held, hold, booking(p, nil)
+		var took *store.Booking
+		if cur != nil {
+			took = cur.Booked
+		}
+		if err := tx.Rebook(took, r.Booked); err != nil {
+			return nil, err
+		}
 		if hold != nil {
 			_, err := tx.Append(outbox.Entry{Type: wire.TypeHold, Receipt: id, Payload: wire.Hold{Hold: hold.ID,
 				Member: memberText(r.Member), Wallet: hold.Wallet, Points: hold.Points.String()}})
@@ -217,6 +228,13 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 		}
 		return a, tx.PutReceipt(r)
 	})
+	if errors.Is(err, store.ErrQuota) {
+		// Another basket took the last of a budget since the price was made.
+		if p, err = t.price(id, b, p.offline); err != nil {
+			return nil, err
+		}
+		return nil, changed(p.result.Totals)
+	}
 	if err == nil {
 		t.events.receipt(id, store.Held, p)
 	}
@@ -232,7 +250,7 @@ func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p
 	r.State, r.Hold = store.Open, h
 	err := t.c.Journal.Update(func(tx *store.Tx) error {
 		if old != nil {
-			r.Opened = old.Opened
+			r.Opened, r.Booked = old.Opened, old.Booked
 			if old.Hold != nil {
 				if err := t.voidHold(tx, old, "authorised again"); err != nil {
 					return err
@@ -411,19 +429,40 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 	if err != nil {
 		return nil, err
 	}
+	out, err := t.close(c, id, b, old, p)
+	if errors.Is(err, store.ErrQuota) {
+		// Another basket took the last of a budget since the price was made.
+		// What was authorised keeps its own part; a new price is made of the rest.
+		if p.before != nil {
+			p.result = p.before
+		} else if p, err = t.closing(id, old, b); err != nil {
+			return nil, err
+		}
+		if out, err = t.close(c, id, b, old, p); errors.Is(err, store.ErrQuota) {
+			return nil, changed(p.result.Totals)
+		}
+	}
+	return out, err
+}
+
+// close writes a priced receipt down as captured, and tells and prints it.
+func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *priced) (*reply, error) {
 	r := t.newReceipt(id, c, p)
 	r.State, r.Fiscal, r.Shift = store.Captured, b.Fiscal, b.Shift
 	if b.Cashier != "" {
 		r.Cashier = b.Cashier
 	}
+	var took *store.Booking
 	if old != nil {
-		r.Hold, r.Opened = old.Hold, old.Opened
+		r.Hold, r.Opened, took = old.Hold, old.Opened, old.Booked
 	}
+	r.Booked = booking(p, took)
 	if b.Print == "agent" {
 		r.Slip = store.SlipQueued
 	}
 	commit := wire.Commit{Receipt: mustJSON(p.receipt), Result: mustJSON(settled(p.result)), Member: memberText(r.Member),
-		CardRef: r.Card, Offline: p.offline, Fiscal: r.Fiscal, Shift: r.Shift, Cashier: r.Cashier, Entry: r.Entry, At: p.receipt.Time}
+		CardRef: r.Card, Offline: p.offline, Fiscal: r.Fiscal, Shift: r.Shift, Cashier: r.Cashier, Entry: r.Entry, At: p.receipt.Time,
+		Quotas: told(r.Booked)}
 	if r.Hold != nil {
 		commit.Hold = r.Hold.ID
 	}
@@ -434,6 +473,9 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 			return nil, err
 		}
 		r.Mark = wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}
+		if err := tx.Rebook(took, r.Booked); err != nil {
+			return nil, err
+		}
 		if err := tx.PutReceipt(r); err != nil {
 			return nil, err
 		}
@@ -533,6 +575,9 @@ func (t *Till) reprice(p *priced) {
 	if p.cu != nil {
 		in.Member = p.cu.member
 	}
+	if err := t.standing(&in, p.rules, p.receipt.ID, p.receipt.Time); err != nil {
+		return
+	}
 	again, err := p.rules.Price(in)
 	if err != nil || again.Totals != p.result.Totals || len(again.Lines) != len(p.result.Lines) {
 		return
@@ -544,7 +589,7 @@ func (t *Till) reprice(p *priced) {
 		}
 	}
 	again.Receipt, again.Member = p.result.Receipt, p.result.Member
-	p.result = again
+	p.before, p.result = p.result, again
 }
 
 // count is what a receipt adds to its shift.

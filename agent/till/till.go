@@ -28,6 +28,10 @@ type Rules interface {
 	// what came back.
 	Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
 	ApplyReturn(m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) *loyalty.Member
+	// Budgets lists the budgets open at a moment, QuotaUses what a result
+	// takes of the till's quotas of them.
+	Budgets(at time.Time) []loyalty.BudgetNow
+	QuotaUses(r *loyalty.Result) []loyalty.QuotaUse
 	// Return prices what comes back of a receipt; already are earlier returns,
 	// no lines means all that is left.
 	Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)
@@ -44,6 +48,8 @@ type Pricing struct {
 	Offline  bool
 	Language string
 	Now      time.Time
+	Usage    map[string]map[string]int64 // of limits, as in loyalty.Input
+	Budgets  map[string]*loyalty.Quota   // this till's quotas
 }
 
 // Greeting is what a member's snapshot says to people at the till.

@@ -57,7 +57,7 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 			return nil, err
 		}
 		mark := old.Mark
-		v.Reverses, v.Moves, a.Result = &mark, reversal(back), back
+		v.Reverses, v.Moves, v.Quotas, a.Result = &mark, reversal(back), told(old.Booked.Back()), back
 	} else if old.Hold != nil {
 		v.Hold = old.Hold.ID
 	}
@@ -66,7 +66,10 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 		if err != nil {
 			return nil, err
 		}
-		r.State, r.Hold = store.Voided, nil
+		if err := tx.Rebook(r.Booked, nil); err != nil {
+			return nil, err
+		}
+		r.State, r.Hold, r.Booked = store.Voided, nil, nil
 		if captured || v.Hold != "" {
 			at, err := tx.Append(outbox.Entry{Type: wire.TypeVoid, Receipt: id, Payload: v})
 			if err != nil {

@@ -45,6 +45,9 @@ func (e *Engine) Check(payload []byte) (rulebook.Checked, error) {
 	if err != nil {
 		return rulebook.Checked{}, &BadRulebook{err}
 	}
+	if err := rb.Unbooked(); err != nil {
+		return rulebook.Checked{}, &BadRulebook{err}
+	}
 	if err := rb.CheckVectors(); err != nil {
 		return rulebook.Checked{}, &BadRulebook{err}
 	}

@@ -86,18 +86,20 @@ type Commit struct {
 	Fiscal  string          `json:"fiscal,omitempty"`  // fiscal number
 	Shift   string          `json:"shift,omitempty"`
 	Cashier string          `json:"cashier,omitempty"`
-	Entry   string          `json:"entry,omitempty"` // how the member was identified: scan, typed, phone
-	At      time.Time       `json:"at,omitzero"`     // time of the receipt, shop's offset
+	Entry   string          `json:"entry,omitempty"`  // how the member was identified: scan, typed, phone
+	At      time.Time       `json:"at,omitzero"`      // time of the receipt, shop's offset
+	Quotas  []QuotaUse      `json:"quotas,omitempty"` // taken out of this till's quotas of budgets
 }
 
 // Void releases a hold, or takes a captured receipt back whole.
 type Void struct {
-	Hold     string `json:"hold,omitempty"`     // hold to release; one the centre never saw is remembered as void
-	Reverses *Mark  `json:"reverses,omitempty"` // place of the COMMIT that is taken back
-	Member   string `json:"member,omitempty"`
-	CardRef  Ref    `json:"card_ref,omitzero"`
-	Moves    []Move `json:"moves,omitempty"` // what it gives and takes
-	Reason   string `json:"reason,omitempty"`
+	Hold     string     `json:"hold,omitempty"`     // hold to release; one the centre never saw is remembered as void
+	Reverses *Mark      `json:"reverses,omitempty"` // place of the COMMIT that is taken back
+	Member   string     `json:"member,omitempty"`
+	CardRef  Ref        `json:"card_ref,omitzero"`
+	Moves    []Move     `json:"moves,omitempty"` // what it gives and takes
+	Reason   string     `json:"reason,omitempty"`
+	Quotas   []QuotaUse `json:"quotas,omitempty"` // given back: negative
 }
 
 // Return takes lines of a receipt back.
@@ -110,12 +112,21 @@ type Return struct {
 	Lines     json.RawMessage `json:"lines,omitempty"`     // lines and quantities
 	Result    json.RawMessage `json:"result,omitempty"`    // loyalty's result of the return
 	Moves     []Move          `json:"moves,omitempty"`     // what it gives and takes
+	Quotas    []QuotaUse      `json:"quotas,omitempty"`    // given back: negative
 	Shortfall string          `json:"shortfall,omitempty"` // points that could not be taken back
 	Offline   bool            `json:"offline,omitempty"`
 	Fiscal    string          `json:"fiscal,omitempty"`
 	Shift     string          `json:"shift,omitempty"`
 	Cashier   string          `json:"cashier,omitempty"`
 	At        time.Time       `json:"at,omitzero"`
+}
+
+// QuotaUse is what a record takes out of the till's quota of a budget.
+type QuotaUse struct {
+	Budget string `json:"budget"` // key of the quota, as in the grant
+	Money  string `json:"money,omitempty"`
+	Points string `json:"points,omitempty"`
+	Count  int64  `json:"count,omitempty"`
 }
 
 // Move is one movement of points: Earned points are taken back when Back is
