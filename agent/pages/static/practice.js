@@ -25,7 +25,7 @@
     function two(n) { return (n < 10 ? '0' : '') + n; }
     sale = {
       id: 'P' + two(d.getMonth() + 1) + two(d.getDate()) + '-' + T.key().slice(0, 8),
-      state: 'open', lines: [], spend: '', result: null, asked: 0, priced: 0, busy: false, unsure: false, later: false, sure: false,
+      state: 'open', lines: [], spend: '', result: null, asked: 0, priced: 0, busy: false, unsure: false, later: false, sure: false, asking: false, done: null,
       keys: { authorise: T.key(), capture: T.key(), void: T.key() }, sent: null
     };
   }
@@ -72,19 +72,29 @@
 
   function path(deed) { return '/v1/receipts/' + encodeURIComponent(sale.id) + '/' + deed; }
 
-  /* Price the basket anew. Answers to older questions are passed over. */
+  /* Price the basket anew. One question at a time: two on their way could be
+     answered in either order, and the cashier's page would show the older
+     basket. What changed meanwhile is asked when the answer is there. */
   function price(done) {
     var mine = ++sale.asked, s = sale;
+    if (done) { s.done = done; }
     if (!sale.lines.length) { sale.result = null; sale.priced = mine; draw(); return; }
+    if (s.asking) { return; }
+    s.asking = true;
     T.call('POST', path('calculate'), body(), function (err, a) {
-      if (s !== sale || mine !== s.asked) { return; }
+      var then = s.done;
+      s.asking = false;
+      if (s !== sale) { return; }
+      if (mine !== s.asked && s.lines.length) { price(); return; }
+      if (mine !== s.asked) { return; }
       s.priced = mine;
+      s.done = null;
       if (err) { trouble(err); now.message.price = true; draw(); return; }
       s.result = a.result || a;
       s.later = !!a.to_be_credited;
       if (now.message && (now.message.price || now.message.key === 'practice.pricing')) { now.message = null; }
       draw();
-      if (done) { done(); }
+      if (then) { then(); }
     });
   }
 
