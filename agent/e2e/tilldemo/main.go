@@ -38,8 +38,10 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("tilldemo "+args[0], flag.ContinueOnError)
 	bin := flags.String("bin", "bin", "folder of tillside, tillside-central and tillbench")
 	dir := flags.String("dir", "", "where the chain keeps its data (default: a new folder, removed in the end)")
-	keep := flags.String("slips", "out/demo", "where the pictures of the slips go")
-	receipts := flags.Int("receipts", 0, "stop after so many receipts (0: all)")
+	var o options
+	flags.StringVar(&o.slips, "slips", "out/demo", "where the pictures of the slips go")
+	flags.IntVar(&o.receipts, "receipts", 0, "stop after so many receipts (0: all)")
+	flags.IntVar(&o.kills, "kills", 2, "how many programs to kill on the way, the centre and agents by turns")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -61,7 +63,14 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	if args[0] == "up" {
 		return leaveRunning(ctx, out, w)
 	}
-	return replay(ctx, out, w, *keep, *receipts)
+	return replay(ctx, out, w, o)
+}
+
+// options are what can be set of a replay.
+type options struct {
+	slips    string
+	receipts int
+	kills    int
 }
 
 // leaveRunning prints where everything is and waits for Ctrl+C.

@@ -16,21 +16,16 @@ import (
 )
 
 // The story: each till loses its cable for every third run of receipts, not all
-// at the same time; the centre is killed once, and so is one agent.
-const (
-	cutRun      = 60 // receipts
-	killCentre  = 40 // percent of all receipts
-	killAgent   = 65
-	killedAgent = 1 // index of the till
-)
+// at the same time; the centre is killed, and so is one agent.
+const cutRun = 60 // receipts
 
-func replay(ctx context.Context, out io.Writer, w *world.World, slips string, atMost int) error {
+func replay(ctx context.Context, out io.Writer, w *world.World, o options) error {
 	all, err := retail.Recent(time.Now().UTC())
 	if err != nil {
 		return err
 	}
-	if atMost > 0 && atMost < len(all) {
-		all = all[:atMost]
+	if o.receipts > 0 && o.receipts < len(all) {
+		all = all[:o.receipts]
 	}
 	queue := make([][]retail.Receipt, len(w.Tills))
 	for i, r := range all {
@@ -56,7 +51,7 @@ func replay(ctx context.Context, out io.Writer, w *world.World, slips string, at
 	watching.Go(func() { show(watched, out, w, &progress, int64(len(all))) })
 	var trouble sync.WaitGroup
 	var troubleErr error
-	trouble.Go(func() { troubleErr = kills(watched, out, w, &progress, int64(len(all))) })
+	trouble.Go(func() { troubleErr = kills(watched, out, w, &progress, int64(len(all)), o.kills) })
 	tills.Wait()
 	if errors.Join(failed...) != nil {
 		stop() // a till gave up: do not wait for the kills that now never come
@@ -79,35 +74,43 @@ func replay(ctx context.Context, out io.Writer, w *world.World, slips string, at
 	if err := drained(ctx, w); err != nil {
 		return err
 	}
-	if err := showSlips(ctx, out, w, slips); err != nil {
+	if err := showSlips(ctx, out, w, o.slips); err != nil {
 		return err
 	}
 	return compare(ctx, out, w, counters)
 }
 
-// kills ends the centre and one agent with SIGKILL when their time has come,
-// and starts them again as the service manager would.
-func kills(ctx context.Context, out io.Writer, w *world.World, progress *atomic.Int64, total int64) error {
-	at := func(percent int64) error {
-		return world.Wait(ctx, time.Hour, func() (bool, error) { return progress.Load() >= total*percent/100, nil })
+// kills ends programs with SIGKILL, evenly spread over the replay, and starts
+// them again as the service manager would: the centre, an agent, the centre,
+// the next agent, and so on.
+func kills(ctx context.Context, out io.Writer, w *world.World, progress *atomic.Int64, total int64, number int) error {
+	at := func(receipts int64) bool {
+		return world.Wait(ctx, time.Hour, func() (bool, error) { return progress.Load() >= receipts, nil }) == nil
 	}
-	if err := at(killCentre); err != nil {
-		return nil // the replay ended early and says why
+	for n := range number {
+		when := total * int64(n+1) / int64(number+1)
+		if !at(when) {
+			return nil // the replay ended early and says why
+		}
+		if n%2 == 0 {
+			fmt.Fprintf(out, "\rSIGKILL of the centre at receipt %d\n", progress.Load())
+			w.Centre.Kill()
+			if !at(when + total/50) { // the tills sell on meanwhile
+				return nil
+			}
+			if err := w.RestartCentre(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		t := w.Tills[(n/2+1)%len(w.Tills)]
+		fmt.Fprintf(out, "\rSIGKILL of the agent of till %s at receipt %d\n", t.Name, progress.Load())
+		t.Agent.Kill()
+		if err := t.Agent.Start(ctx); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(out, "\rSIGKILL of the centre at receipt %d\n", progress.Load())
-	w.Centre.Kill()
-	if err := world.Wait(ctx, time.Minute, func() (bool, error) { return progress.Load() >= total*(killCentre+2)/100, nil }); err != nil {
-		return nil
-	}
-	if err := w.RestartCentre(ctx); err != nil {
-		return err
-	}
-	if err := at(killAgent); err != nil {
-		return nil
-	}
-	fmt.Fprintf(out, "\rSIGKILL of the agent of till %s at receipt %d\n", w.Tills[killedAgent].Name, progress.Load())
-	w.Tills[killedAgent].Agent.Kill()
-	return w.Tills[killedAgent].Agent.Start(ctx)
+	return nil
 }
 
 // show keeps one progress line up to date.
