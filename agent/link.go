@@ -105,3 +105,13 @@ func (l *link) AskHold(ctx context.Context, ask wire.AskHold) (*wire.AnswerHold,
 	a, err := s.AskHold(ctx, ask)
 	return &a, err
 }
+
+// AskReceipt implements till.Link.
+func (l *link) AskReceipt(ctx context.Context, ask wire.AskReceipt) (*wire.AnswerReceipt, error) {
+	s := l.get()
+	if s == nil {
+		return nil, uplink.ErrOffline
+	}
+	a, err := s.AskReceipt(ctx, ask)
+	return &a, err
+}

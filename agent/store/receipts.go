@@ -32,8 +32,9 @@ const (
 	Unresolved     State = "unresolved" // held, and nobody told what became of it
 )
 
+// A receipt of another till begins with the first return taken here.
 var moves = map[State][]State{
-	"":             {Open, Held, Captured, Voided},
+	"":             {Open, Held, Captured, Voided, PartlyReturned, Returned},
 	Open:           {Open, Held, Captured, Voided},
 	Held:           {Open, Held, Captured, Voided, Unresolved},
 	Unresolved:     {Captured, Voided},

@@ -75,6 +75,15 @@ func (e *engine) Return(orig *loyalty.Result, already []*loyalty.ReturnResult, l
 	return r, err
 }
 
+// Shortfall implements Rules.
+func (e *engine) Shortfall(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine, m *loyalty.Member) ([]loyalty.WalletPoints, error) {
+	r, err := e.rb.ReturnFor(orig, already, lines, m)
+	if err != nil {
+		return nil, err
+	}
+	return r.Shortfall, nil
+}
+
 // in gives a text in a language, or in the first one there is.
 func in(t loyalty.Text, language string) string {
 	for _, l := range []string{language, "en", ""} {

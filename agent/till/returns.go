@@ -2,8 +2,7 @@ package till
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -13,9 +12,12 @@ import (
 	"github.com/tillside/tillside/sync/wire"
 )
 
-// returnBody names a receipt of this till and the lines that come back.
+// returnBody names a receipt and the lines that come back. Store and till are
+// those of the receipt, when its number is not enough to find it.
 type returnBody struct {
 	Original string               `json:"original"`
+	Store    string               `json:"store,omitempty"`
+	Till     string               `json:"till,omitempty"`
 	Lines    []loyalty.ReturnLine `json:"lines"` // a quantity of "0": all that is left of the line
 	Fiscal   string               `json:"fiscal_number,omitempty"`
 	Shift    string               `json:"shift,omitempty"`
@@ -24,14 +26,23 @@ type returnBody struct {
 
 // ReturnAnswer is what a return gives back and takes back.
 type ReturnAnswer struct {
-	Original string                `json:"original"`
-	State    store.State           `json:"state"` // of the original, after this
-	Seq      uint64                `json:"seq,omitempty"`
-	Result   *loyalty.ReturnResult `json:"result"`
+	Original string      `json:"original"`
+	State    store.State `json:"state"` // of the original, after this
+	// Store and Till sold, when it was not this till.
+	Store string `json:"store,omitempty"`
+	Till  string `json:"till,omitempty"`
+	// Mode is offline when the centre was not asked what other tills have
+	// taken back already.
+	Mode   string                `json:"mode"`
+	Seq    uint64                `json:"seq,omitempty"`
+	Result *loyalty.ReturnResult `json:"result"`
+	// Shortfall is points to be taken back that the member, as far as this
+	// till knows her, does not have; the ledger decides when it books.
+	Shortfall []loyalty.WalletPoints `json:"shortfall,omitempty"`
 }
 
 // returning prices a return against the stored receipt and earlier returns.
-func (t *Till) returning(b *returnBody) (*store.Receipt, *loyalty.ReturnResult, error) {
+func (t *Till) returning(ctx context.Context, b *returnBody) (*original, *ReturnAnswer, error) {
 	rules := t.c.Rules()
 	if rules == nil {
 		return nil, nil, refuse("no_rulebook")
@@ -39,33 +50,15 @@ func (t *Till) returning(b *returnBody) (*store.Receipt, *loyalty.ReturnResult, 
 	if len(b.Lines) == 0 || len(b.Lines) > 10_000 {
 		return nil, nil, refuse("return_refused", "name the lines that come back").at("lines")
 	}
-	if !goodID(b.Original) {
-		return nil, nil, refuse("unknown_receipt").at("original")
-	}
-	r, err := t.stored(b.Original)
-	switch {
-	case err != nil:
+	o, err := t.original(ctx, b)
+	if err != nil {
 		return nil, nil, err
-	case r == nil:
-		return nil, nil, refuse("unknown_receipt").at("original")
-	case r.State != store.Captured && r.State != store.PartlyReturned:
-		return nil, nil, refuse("wrong_state", r.State).at("original")
-	}
-	var orig loyalty.Result
-	if err := json.Unmarshal(r.Result, &orig); err != nil {
-		return nil, nil, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
 	}
 	left := map[string]loyalty.Quantity{}
-	for _, l := range orig.Lines {
+	for _, l := range o.result.Lines {
 		left[l.ID] = l.Quantity
 	}
-	var already []*loyalty.ReturnResult
-	for _, x := range r.Returns {
-		var one loyalty.ReturnResult
-		if err := json.Unmarshal(x.Result, &one); err != nil {
-			return nil, nil, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
-		}
-		already = append(already, &one)
+	for _, one := range o.already {
 		for _, l := range one.Lines {
 			left[l.ID] -= l.Quantity
 		}
@@ -76,8 +69,39 @@ func (t *Till) returning(b *returnBody) (*store.Receipt, *loyalty.ReturnResult, 
 			lines[i].Quantity = left[lines[i].ID]
 		}
 	}
-	res, err := rules.Return(&orig, already, lines)
-	return r, res, err
+	res, err := rules.Return(o.result, o.already, lines)
+	if err != nil {
+		return nil, nil, err
+	}
+	a := &ReturnAnswer{Original: b.Original, State: after(res), Store: o.store, Till: o.till, Mode: "offline", Result: res}
+	if o.asked {
+		a.Mode = "online"
+	}
+	a.Shortfall, err = t.shortfall(rules, o, lines)
+	return o, a, err
+}
+
+// shortfall holds a return against the member as this till knows her, with
+// what she earned here and the centre has not confirmed yet.
+func (t *Till) shortfall(rules Rules, o *original, lines []loyalty.ReturnLine) ([]loyalty.WalletPoints, error) {
+	if o.r.Member == nil {
+		return nil, nil
+	}
+	cu, err := t.load(claim{Member: o.r.Member, Ref: o.r.Card}, rules)
+	if err != nil || !cu.known || cu.member.ID != *o.r.Member {
+		return nil, err
+	}
+	m := *cu.member
+	m.Wallets = maps.Clone(m.Wallets)
+	for name, p := range cu.credited {
+		if m.Wallets == nil {
+			m.Wallets = map[string]loyalty.Balance{}
+		}
+		w := m.Wallets[name]
+		w.Pending += p
+		m.Wallets[name] = w
+	}
+	return rules.Shortfall(o.result, o.already, lines, &m)
 }
 
 func after(res *loyalty.ReturnResult) store.State {
@@ -87,12 +111,9 @@ func after(res *loyalty.ReturnResult) store.State {
 	return store.PartlyReturned
 }
 
-func (t *Till) returnCalculate(_ context.Context, b *returnBody) (*ReturnAnswer, error) {
-	_, res, err := t.returning(b)
-	if err != nil {
-		return nil, err
-	}
-	return &ReturnAnswer{Original: b.Original, State: after(res), Result: res}, nil
+func (t *Till) returnCalculate(ctx context.Context, b *returnBody) (*ReturnAnswer, error) {
+	_, a, err := t.returning(ctx, b)
+	return a, err
 }
 
 func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*reply, error) {
@@ -101,19 +122,19 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 		return nil, err
 	}
 	defer unlock()
-	r, res, err := t.returning(b)
+	o, a, err := t.returning(ctx, b)
 	if err != nil {
 		return nil, err
 	}
+	r, res := o.r, a.Result
 	mark := r.Mark
-	rec := wire.Return{Original: r.ID, Reverses: &mark, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.Lines),
-		Result: mustJSON(res), Moves: reversal(res), Offline: !t.c.Link.Online(), Fiscal: b.Fiscal, Shift: b.Shift,
+	rec := wire.Return{Original: b.Original, Reverses: &mark, Device: o.device, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.Lines),
+		Result: mustJSON(res), Moves: reversal(res), Offline: !o.asked, Fiscal: b.Fiscal, Shift: b.Shift,
 		Cashier: b.Cashier, At: t.c.Now()}
 	undo := partBack(r.Booked, res)
 	rec.Quotas = told(undo)
-	a := ReturnAnswer{Original: r.ID, State: after(res), Result: res}
 	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
-		at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: r.ID, Payload: rec})
+		at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: b.Original, Payload: rec})
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +164,7 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 		return a, tx.CountShift(b.Shift, n)
 	})
 	if err == nil {
-		t.events.state(r.ID, after(res))
+		t.events.state(b.Original, after(res))
 	}
 	return out, err
 }

@@ -35,6 +35,9 @@ type Rules interface {
 	// Return prices what comes back of a receipt; already are earlier returns,
 	// no lines means all that is left.
 	Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)
+	// Shortfall tells which points of a return the programme would not take
+	// back from a member as she is now.
+	Shortfall(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine, m *loyalty.Member) ([]loyalty.WalletPoints, error)
 	// Explain tells a result of this rulebook in sentences a cashier can say.
 	Explain(r *loyalty.Result, language string) *loyalty.Explanation
 	// Greet gives what cashier and display are told of a member.
@@ -71,6 +74,8 @@ type Link interface {
 	// AskMember and AskHold wait at most for the budget of a sale.
 	AskMember(ctx context.Context, ref wire.Ref) (*wire.AnswerMember, error)
 	AskHold(ctx context.Context, ask wire.AskHold) (*wire.AnswerHold, error)
+	// AskReceipt asks for a sale of any till, to take goods back.
+	AskReceipt(ctx context.Context, ask wire.AskReceipt) (*wire.AnswerReceipt, error)
 }
 
 // LinkStatus is how the link stands.

@@ -33,6 +33,8 @@ type fakeLink struct {
 	holds   []wire.AskHold
 	refuse  string // reason of a refusal
 	silence bool   // no answer at all
+	sales   map[string]*wire.AnswerReceipt
+	asked   []wire.AskReceipt
 }
 
 func (l *fakeLink) set(f func(*fakeLink)) { l.mu.Lock(); defer l.mu.Unlock(); f(l) }
@@ -70,6 +72,19 @@ func (l *fakeLink) AskHold(_ context.Context, ask wire.AskHold) (*wire.AnswerHol
 		return &wire.AnswerHold{Reason: l.refuse}, nil
 	}
 	return &wire.AnswerHold{Granted: true, Points: ask.Points, Available: "80.00"}, nil
+}
+
+func (l *fakeLink) AskReceipt(_ context.Context, ask wire.AskReceipt) (*wire.AnswerReceipt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(l.asked, ask)
+	if !l.online || l.silence {
+		return nil, errSilent
+	}
+	if a := l.sales[ask.Number]; a != nil {
+		return a, nil
+	}
+	return &wire.AnswerReceipt{}, nil
 }
 
 // fakeDevices is a printer and a display on paper.

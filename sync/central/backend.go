@@ -233,6 +233,12 @@ func (b *backend) Ask(ctx context.Context, d hub.Device, what string, body json.
 			return nil, &hub.AskError{Code: wire.AnswerRefused, Err: err}
 		}
 		return b.askMember(ctx, d, q)
+	case wire.AskReceiptWhat:
+		var q wire.AskReceipt
+		if err := json.Unmarshal(body, &q); err != nil {
+			return nil, &hub.AskError{Code: wire.AnswerRefused, Err: err}
+		}
+		return b.askReceipt(ctx, q)
 	}
 	return nil, &hub.AskError{Code: wire.AnswerUnknown, Err: fmt.Errorf("question %q", what)}
 }

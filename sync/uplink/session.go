@@ -203,13 +203,17 @@ func errText(err error) string {
 // ones fail at once until the centre is heard of again, so that a customer
 // waits for a dead line only once.
 func (s *Session) Ask(ctx context.Context, what string, body, out any) error {
+	return s.ask(ctx, what, body, out, s.cfg.Timing.AskBudget)
+}
+
+func (s *Session) ask(ctx context.Context, what string, body, out any, budget time.Duration) error {
 	s.mu.Lock()
 	l := s.live
 	s.mu.Unlock()
 	if l == nil {
 		return fmt.Errorf("ask %s: %w", what, ErrOffline)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timing.AskBudget)
+	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	a, err := l.ask(ctx, what, body)
 	if err != nil {
@@ -236,5 +240,16 @@ func (s *Session) AskHold(ctx context.Context, q wire.AskHold) (wire.AnswerHold,
 func (s *Session) AskMember(ctx context.Context, q wire.AskMember) (wire.AnswerMember, error) {
 	var a wire.AnswerMember
 	err := s.Ask(ctx, wire.AskMemberWhat, q, &a)
+	return a, err
+}
+
+// ReceiptBudget is how long AskReceipt waits: goods that come back have more
+// time than a sale.
+const ReceiptBudget = 2 * time.Second
+
+// AskReceipt asks for a sale of any till and for what came back of it.
+func (s *Session) AskReceipt(ctx context.Context, q wire.AskReceipt) (wire.AnswerReceipt, error) {
+	var a wire.AnswerReceipt
+	err := s.ask(ctx, wire.AskReceiptWhat, q, &a, max(ReceiptBudget, s.cfg.Timing.AskBudget))
 	return a, err
 }

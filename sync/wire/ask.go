@@ -1,12 +1,26 @@
 package wire
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Questions a till may ask while a customer waits.
 const (
 	AskHoldWhat   = "hold"   // AskHold -> AnswerHold
 	AskMemberWhat = "member" // AskMember -> AnswerMember
+	// AskReceiptWhat is asked when goods come back: AskReceipt -> AnswerReceipt.
+	AskReceiptWhat = "receipt"
 )
+
+// Reasons of an [AnswerReceipt] that is not Known although there is a sale.
+const (
+	ReceiptAmbiguous = "ambiguous" // several tills have sales of that number
+	ReceiptTooLarge  = "too_large" // the answer would not fit into a message
+)
+
+// MaxReceiptAnswer bounds the results inside an AnswerReceipt, in bytes.
+const MaxReceiptAnswer = 512 << 10
 
 // Error codes of an [Answer].
 const (
@@ -49,6 +63,43 @@ type AnswerMember struct {
 	Known    bool       `json:"known"`
 	Item     MemberItem `json:"item,omitzero"`
 	Includes Mark       `json:"includes,omitzero"`
+}
+
+// AskReceipt asks for a sale of any till and for what came back of it. Store
+// and Till narrow a number that several tills have used; Device and Mark name
+// one record exactly. Of one till's sales with the same number the newest is
+// meant.
+type AskReceipt struct {
+	Number string `json:"number"`
+	Store  string `json:"store,omitempty"`
+	Till   string `json:"till,omitempty"`
+	Device string `json:"device,omitempty"`
+	Mark   Mark   `json:"mark,omitzero"`
+}
+
+// AnswerReceipt has the sale when Known.
+type AnswerReceipt struct {
+	Known   bool            `json:"known"`
+	Reason  string          `json:"reason,omitempty"`
+	Number  string          `json:"number,omitempty"`
+	Device  string          `json:"device,omitempty"` // whose journal
+	Mark    Mark            `json:"mark,omitzero"`    // place of its COMMIT there
+	Store   string          `json:"store,omitempty"`
+	Till    string          `json:"till,omitempty"`
+	Fiscal  string          `json:"fiscal,omitempty"`
+	At      time.Time       `json:"at,omitzero"`
+	State   string          `json:"state,omitempty"` // captured, partly_returned, returned, voided
+	Member  string          `json:"member,omitempty"`
+	CardRef Ref             `json:"card_ref,omitzero"`
+	Result  json.RawMessage `json:"result,omitempty"`  // of the COMMIT
+	Returns []ReturnedPart  `json:"returns,omitempty"` // the RETURN records against it, oldest first
+}
+
+// ReturnedPart is one return against a sale.
+type ReturnedPart struct {
+	Device string          `json:"device"`
+	Mark   Mark            `json:"mark"`
+	Result json.RawMessage `json:"result"`
 }
 
 // ReadAnswer decodes the body of an answer.
