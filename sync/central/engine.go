@@ -141,6 +141,25 @@ func (e *Engine) Void(bundle int64, m *loyalty.Member, r *loyalty.Result, alread
 	return rb.Review(rb.ApplyReturn(m, rest, at), loyalty.DateOf(at)), nil
 }
 
+// Replay is what a return of lines gives and takes by the rulebook of the sale.
+func (e *Engine) Replay(bundle int64, sale *loyalty.Result, before *loyalty.ReturnResult, lines []loyalty.ReturnLine) (r *loyalty.ReturnResult, err error) {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return nil, err
+	}
+	defer guard(&err)
+	return rb.Return(sale, []*loyalty.ReturnResult{before}, lines)
+}
+
+// Shortfall is the rulebook's word on points that cannot be taken back.
+func (e *Engine) Shortfall(bundle int64) string {
+	rb, err := e.book(bundle)
+	if err != nil {
+		return ""
+	}
+	return rb.Programme().Settings.Shortfall
+}
+
 // Explain says in sentences why a receipt came out as it did, from its stored
 // result and the words of the rulebook it was priced with.
 func (e *Engine) Explain(bundle int64, r *loyalty.Result, language string) (x *loyalty.Explanation, err error) {

@@ -22,6 +22,12 @@ type Rules interface {
 	// Void returns the member after a receipt was taken back whole, already
 	// being what had come back before.
 	Void(bundle int64, m *loyalty.Member, r *loyalty.Result, already []*loyalty.ReturnResult, at time.Time) (*loyalty.Member, error)
+	// Replay is what a return of lines gives and takes, before being all that
+	// came back until then.
+	Replay(bundle int64, sale *loyalty.Result, before *loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)
+	// Shortfall is the rulebook's word on points that cannot be taken back:
+	// within_balance, only_pending, unlimited; empty when it is not known.
+	Shortfall(bundle int64) string
 }
 
 // Ledger books. It holds settings only and is safe for concurrent use.

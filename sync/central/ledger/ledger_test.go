@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -556,6 +557,12 @@ func (r *counting) Return(bundle int64, m *loyalty.Member, _ *loyalty.ReturnResu
 func (r *counting) Void(bundle int64, m *loyalty.Member, _ *loyalty.Result, _ []*loyalty.ReturnResult, _ time.Time) (*loyalty.Member, error) {
 	return m, nil
 }
+
+func (r *counting) Replay(int64, *loyalty.Result, *loyalty.ReturnResult, []loyalty.ReturnLine) (*loyalty.ReturnResult, error) {
+	return nil, errors.New("no rulebook")
+}
+
+func (r *counting) Shortfall(int64) string { return "" }
 
 func TestTierMoves(t *testing.T) {
 	c := open(t)

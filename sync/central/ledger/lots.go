@@ -214,14 +214,14 @@ func (w *work) lotByID(id int64) (*lot, error) {
 
 // unearn takes earned points out of the lots their receipt made, and tells
 // how many of them were still pending.
-func (w *work) unearn(k account, receipt int64, points loyalty.Points) (pending loyalty.Points, err error) {
+func (w *work) unearn(k account, receipt int64, points loyalty.Points, onlyPending bool) (pending loyalty.Points, err error) {
 	all, err := w.open(k)
 	if err != nil {
 		return 0, err
 	}
 	for _, l := range all {
 		n := min(points, l.remaining)
-		if l.receipt != receipt || n == 0 {
+		if l.receipt != receipt || n == 0 || onlyPending && l.state != "pending" {
 			continue
 		}
 		if l.state == "pending" {

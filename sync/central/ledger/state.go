@@ -64,6 +64,8 @@ func (w *work) undo(orig *receipt, src Source) error {
 	if err != nil {
 		return err
 	}
+	before, _ := cameBack(r, already)
+	already = []*loyalty.ReturnResult{before}
 	var undo []loyalty.SegmentMove
 	for _, s := range r.Segments {
 		s.Out = !s.Out

@@ -120,7 +120,7 @@ func (w *work) reverse(r *receipt, moves []back, src Source) error {
 			}
 			continue
 		}
-		if err := w.takeBack(m, k, r.id, n, src); err != nil {
+		if err := w.takeBack(m, k, r, n, src); err != nil {
 			return err
 		}
 		sum.EarnedBack += n
@@ -151,16 +151,26 @@ func (w *work) giveBack(m *member, r *receipt, wallet string, n loyalty.Points, 
 }
 
 // takeBack takes earned points back: pending ones of that receipt first, then
-// available ones, then out of the shop's pocket.
-func (w *work) takeBack(m *member, k account, receipt int64, n loyalty.Points, src Source) error {
-	pending, err := w.unearn(k, receipt, n)
+// available ones unless the programme leaves them, then out of the shop's
+// pocket. No balance goes below zero, whatever the programme says: under
+// "unlimited" the shop bears the rest as well.
+func (w *work) takeBack(m *member, k account, r *receipt, n loyalty.Points, src Source) error {
+	only, err := w.onlyPending(r)
 	if err != nil {
 		return err
+	}
+	pending, err := w.unearn(k, r.id, n, only)
+	if err != nil {
+		return err
+	}
+	available := w.balance(k).Available
+	if only {
+		available = 0
 	}
 	for _, part := range []struct {
 		from Account
 		most loyalty.Points
-	}{{Pending, pending}, {Available, w.balance(k).Available}, {Lost, n}} {
+	}{{Pending, pending}, {Available, available}, {Lost, n}} {
 		p := min(n, part.most)
 		if p == 0 {
 			continue
@@ -240,6 +250,11 @@ func (w *work) bookReturn(r, orig *receipt, g *giveback, src Source) error {
 	}
 	if g.member != 0 && g.member != orig.member {
 		w.find("return_by_another", src, g.member, 0, orig.number)
+	}
+	if orig.state != voided {
+		if g, err = w.settled(m, orig, g, src); err != nil {
+			return err
+		}
 	}
 	w.own(r, m)
 	src.Receipt = r.id
