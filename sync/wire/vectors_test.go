@@ -326,6 +326,10 @@ func vectors(t *testing.T) []vector {
 	add("feed-backwards", "refuse", "binary", "cursor goes back", bytes.Replace(feed, []byte(`"upto":9`), []byte(`"upto":1`), 1), "frame", "FEED")
 	add("ack", "accept", "text", "everything up to 2 is durable, 1 is parked", encode(&Ack{Seq: 2, Hash: last.Hash, Parked: []Parked{{1, "type not known"}}}), "frame", "ACK")
 	add("ack-field-of-the-future", "accept", "text", "fields that are not known are ignored", []byte(`{"kind":"NACK","expected":3,"mood":"good"}`), "frame", "NACK")
+	add("ask-receipt", "accept", "text", "a sale of another till is asked for", encode(&Ask{ID: 7, What: AskReceiptWhat, Body: must(AskBody(AskReceipt{Number: "R-1001", Store: "s1", Till: "2"})), BudgetMS: 2000}), "frame", "ASK")
+	add("answer-receipt", "accept", "text", "the sale, and one return against it", encode(&Answer{ID: 7, Body: must(AskBody(AnswerReceipt{Known: true, Number: "R-1001",
+		Device: "dev-0123456789", Mark: Mark{Epoch: 1, Seq: 2}, Store: "s1", Till: "2", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), State: "partly_returned", Member: "00000000000000aa",
+		Result: []byte(`{"rulebook":"demo@1"}`), Returns: []ReturnedPart{{"dev-9876543210", Mark{1, 9}, []byte(`{"whole":false}`)}}}))}), "frame", "ANSWER")
 	add("grease", "accept", "text", "a frame nobody knows is ignored", encode(Grease(0xcafe)), "frame", "GREASE_CAFE", "unknown", "yes")
 	add("frame-no-kind", "refuse", "text", "no kind", []byte(`{"seq":1}`), "frame", "ACK")
 	add("frame-kind-case", "refuse", "text", "kinds are upper case", []byte(`{"kind":"ack","seq":1}`), "frame", "ACK")
