@@ -1,0 +1,202 @@
+package till
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/sync/wire"
+)
+
+// sold makes a receipt here and gives it as the centre would tell it to a
+// till other than device dev-other.
+func (b *bench) sold(id string) (*wire.AnswerReceipt, *loyalty.Result) {
+	b.t.Helper()
+	var held SaleAnswer
+	var done CaptureAnswer
+	b.post("/v1/receipts/"+id+"/authorise", "a"+id, basket(b.identify(annasCard).Member.Token, "20")).into(b.t, &held)
+	b.post("/v1/receipts/"+id+"/capture", "c"+id, `{"shift":"S1"}`).into(b.t, &done)
+	return &wire.AnswerReceipt{Known: true, Number: id, Device: "dev-other", Mark: wire.Mark{Epoch: 3, Seq: 7}, Store: "s2", Till: "t9", State: "captured",
+		Member: annasID.String(), CardRef: wire.CardRef(testKey, wire.KindCard, annasCard), At: time.Now(), Result: mustJSON(done.Result)}, done.Result
+}
+
+// elsewhere is a return of one line as another till wrote it.
+func elsewhere(t *testing.T, sale *loyalty.Result, line, quantity string) wire.ReturnedPart {
+	t.Helper()
+	q, err := loyalty.ParseQuantity(quantity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, _, err := Compile(rulebook(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := rules.Return(sale, nil, []loyalty.ReturnLine{{ID: line, Quantity: q}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.ReturnedPart{Device: "dev-third", Mark: wire.Mark{Epoch: 1, Seq: 4}, Result: mustJSON(r)}
+}
+
+// lastReturn is the newest RETURN record.
+func (b *bench) lastReturn() (last wire.Return) {
+	b.t.Helper()
+	err := b.journal.Box().Each(func(_ uint64, raw []byte) error {
+		rec, err := wire.DecodeRecord(raw)
+		if err != nil || rec.Type != wire.TypeReturn {
+			return err
+		}
+		last = wire.Return{}
+		return wire.ReadPayload(rec, &last)
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return last
+}
+
+func TestReturnOfAnotherTillsReceipt(t *testing.T) {
+	seller := newBench(t)
+	sale, result := seller.sold("R7")
+	b := newBench(t)
+	b.link.set(func(l *fakeLink) { l.sales = map[string]*wire.AnswerReceipt{"R7": sale} })
+	before := b.identify(annasCard).Member.Balances[0]
+
+	var one, two ReturnAnswer
+	b.post("/v1/returns/calculate", "", `{"original":"R7","lines":[{"id":"1","quantity":"1"}]}`).into(t, &one)
+	if one.Mode != "online" || one.Store != "s2" || one.Till != "t9" || one.Result.Totals.Net <= 0 {
+		t.Fatalf("calculate: %+v", one)
+	}
+	b.post("/v1/returns/capture", "r1", `{"original":"R7","lines":[{"id":"1","quantity":"1"}],"shift":"S1"}`).into(t, &one)
+	rec := b.lastReturn()
+	if rec.Device != "dev-other" || rec.Reverses == nil || *rec.Reverses != sale.Mark || rec.Original != "R7" || rec.Member != sale.Member || rec.Offline || len(rec.Moves) == 0 {
+		t.Errorf("record %+v", rec)
+	}
+	// The centre does not know that return yet; it knows one of line 2 at a third till.
+	sale.Returns = []wire.ReturnedPart{elsewhere(t, result, "2", "1")}
+	sale.State = "partly_returned"
+	if a := b.post("/v1/returns/capture", "r2", `{"original":"R7","lines":[{"id":"2","quantity":"100"}]}`); a.code() != "return_refused" {
+		t.Errorf("more than is left: %s", a.body)
+	}
+	b.restart()
+	b.post("/v1/returns/capture", "r3", `{"original":"R7","lines":[{"id":"1","quantity":"0"},{"id":"2","quantity":"0"}],"shift":"S1"}`).into(t, &two)
+	var third loyalty.ReturnResult
+	if err := json.Unmarshal(sale.Returns[0].Result, &third); err != nil {
+		t.Fatal(err)
+	}
+	if two.State != store.Returned || one.Result.Totals.Net+two.Result.Totals.Net+third.Totals.Net != result.Totals.Net {
+		t.Errorf("%v + %v + %v of %v, %s", one.Result.Totals.Net, two.Result.Totals.Net, third.Totals.Net, result.Totals.Net, two.State)
+	}
+	if a := b.post("/v1/returns/capture", "r4", `{"original":"R7","lines":[{"id":"1","quantity":"1"}]}`); a.code() != "return_refused" {
+		t.Errorf("all is back: %s", a.body)
+	}
+	after := b.identify(annasCard).Member.Balances[0]
+	var moved loyalty.Points
+	for _, r := range []*loyalty.ReturnResult{one.Result, two.Result} {
+		for _, p := range r.PointsBack {
+			moved += p.Points
+		}
+		for _, e := range r.PointsTaken {
+			moved -= e.Points
+		}
+	}
+	if after.Active+after.ToBe-before.Active-before.ToBe != moved {
+		t.Errorf("balance from %+v to %+v, moved %v", before, after, moved)
+	}
+	if got := strings.Join(b.records(), " "); got != "RETURN RETURN" {
+		t.Errorf("records %s", got)
+	}
+}
+
+// What other tills took back of an own receipt counts, as far as the centre
+// can be asked.
+func TestReturnOfAnOwnReceiptReturnedElsewhere(t *testing.T) {
+	b := newBench(t)
+	sale, result := b.sold("R1")
+	sale.Device = "dev-0123456789"
+	part := elsewhere(t, result, "1", "1")
+	sale.Returns = []wire.ReturnedPart{part}
+	b.link.set(func(l *fakeLink) { l.sales = map[string]*wire.AnswerReceipt{"R1": sale} })
+	var a, off ReturnAnswer
+	all := `{"original":"R1","lines":[{"id":"1","quantity":"0"},{"id":"2","quantity":"0"}]}`
+	b.post("/v1/returns/calculate", "", all).into(t, &a)
+	b.link.set(func(l *fakeLink) { l.silence = true })
+	b.post("/v1/returns/calculate", "", all).into(t, &off)
+	var was loyalty.ReturnResult
+	if err := json.Unmarshal(part.Result, &was); err != nil {
+		t.Fatal(err)
+	}
+	if a.Mode != "online" || a.Store != "" || a.Result.Totals.Net+was.Totals.Net != result.Totals.Net {
+		t.Errorf("%s: %v and %v of %v", a.Mode, a.Result.Totals.Net, was.Totals.Net, result.Totals.Net)
+	}
+	if off.Mode != "offline" || off.Result.Totals.Net != result.Totals.Net {
+		t.Errorf("%s: %v of %v", off.Mode, off.Result.Totals.Net, result.Totals.Net)
+	}
+	b.post("/v1/returns/capture", "r1", all).into(t, &off)
+	if rec := b.lastReturn(); !rec.Offline || rec.Device != "" {
+		t.Errorf("record %+v", rec)
+	}
+}
+
+func TestReturnsThatAreRefused(t *testing.T) {
+	b := newBench(t)
+	body := `{"original":"R7","lines":[{"id":"1","quantity":"1"}]}`
+	for _, x := range []struct {
+		name, code string
+		change     func(*fakeLink)
+	}{
+		{"nobody knows it", "unknown_receipt", func(*fakeLink) {}},
+		{"several have it", "receipt_ambiguous", func(l *fakeLink) {
+			l.sales = map[string]*wire.AnswerReceipt{"R7": {Reason: wire.ReceiptAmbiguous}}
+		}},
+		{"too large", "return_refused", func(l *fakeLink) { l.sales["R7"] = &wire.AnswerReceipt{Reason: wire.ReceiptTooLarge} }},
+		{"voided", "wrong_state", func(l *fakeLink) { l.sales["R7"] = &wire.AnswerReceipt{Known: true, State: "voided"} }},
+		{"no answer", "receipt_elsewhere", func(l *fakeLink) { l.silence = true }},
+		{"offline", "receipt_elsewhere", func(l *fakeLink) { l.online = false }},
+	} {
+		b.link.set(x.change)
+		if a := b.post("/v1/returns/capture", x.code+strings.ReplaceAll(x.name, " ", "-"), body); a.code() != x.code {
+			t.Errorf("%s: %s", x.name, a.body)
+		}
+	}
+	if got := b.records(); len(got) != 0 {
+		t.Errorf("records %v", got)
+	}
+	var named ReturnAnswer
+	sale, _ := newBench(t).sold("R7")
+	b.link.set(func(l *fakeLink) { l.online, l.silence, l.sales, l.asked = true, false, map[string]*wire.AnswerReceipt{"R7": sale}, nil })
+	b.post("/v1/returns/calculate", "", `{"original":"R7","store":"s2","till":"t9","lines":[{"id":"1","quantity":"1"}]}`).into(t, &named)
+	if b.link.asked[0] != (wire.AskReceipt{Number: "R7", Store: "s2", Till: "t9"}) {
+		t.Errorf("asked %+v", b.link.asked)
+	}
+}
+
+// Points that the member has spent since are told; the record asks for all,
+// the ledger decides.
+func TestShortfallIsTold(t *testing.T) {
+	sale, result := newBench(t).sold("R7")
+	b := newBench(t)
+	b.put(annasCard, &loyalty.Member{ID: annasID, FirstName: "Anna", AsOf: time.Now()}, "active", wire.Mark{Epoch: 1})
+	b.link.set(func(l *fakeLink) { l.sales = map[string]*wire.AnswerReceipt{"R7": sale} })
+	result.Spend, sale.Result = nil, nil
+	for i := range result.Lines {
+		result.Lines[i].Net += result.Lines[i].Redeemed
+		result.Lines[i].Spent, result.Lines[i].Redeemed = 0, 0
+	}
+	sale.Result = mustJSON(result)
+	var a ReturnAnswer
+	b.post("/v1/returns/capture", "r", `{"original":"R7","lines":[{"id":"1","quantity":"0"},{"id":"2","quantity":"0"}]}`).into(t, &a)
+	var short loyalty.Points
+	for _, p := range a.Shortfall {
+		short += p.Points
+	}
+	if want := earned(result); want == 0 || short != want {
+		t.Errorf("shortfall %v of %v", short, want)
+	}
+	if rec := b.lastReturn(); len(rec.Moves) == 0 {
+		t.Errorf("record %+v", rec)
+	}
+}
