@@ -167,7 +167,9 @@ func TestReturnsThatAreRefused(t *testing.T) {
 	}
 	var named ReturnAnswer
 	sale, _ := newBench(t).sold("R7")
-	b.link.set(func(l *fakeLink) { l.online, l.silence, l.sales, l.asked = true, false, map[string]*wire.AnswerReceipt{"R7": sale}, nil })
+	b.link.set(func(l *fakeLink) {
+		l.online, l.silence, l.sales, l.asked = true, false, map[string]*wire.AnswerReceipt{"R7": sale}, nil
+	})
 	b.post("/v1/returns/calculate", "", `{"original":"R7","store":"s2","till":"t9","lines":[{"id":"1","quantity":"1"}]}`).into(t, &named)
 	if b.link.asked[0] != (wire.AskReceipt{Number: "R7", Store: "s2", Till: "t9"}) {
 		t.Errorf("asked %+v", b.link.asked)
