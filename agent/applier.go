@@ -266,12 +266,24 @@ func (a *applier) urgent(f *wire.Feed) error {
 	})
 }
 
-// commands answers what this program cannot do; it knows no command yet.
+// commands takes in quotas of budgets and answers what this program cannot
+// do. The quota lies in the journal, the cursor in the cache: one that comes
+// again after a cut is known by its number.
 func (a *applier) commands(f *wire.Feed) error {
 	err := a.journal.Update(func(tx *store.Tx) error {
 		for _, raw := range f.Items {
 			var c wire.CommandItem
 			if err := wire.ReadItem(raw, &c); err != nil {
+				continue
+			}
+			if c.Do == wire.CommandQuota {
+				err := grant(tx, c.Args)
+				var bad *badGrant
+				if errors.As(err, &bad) {
+					a.log.Error("quota skipped", "command", c.ID, "error", err)
+				} else if err != nil {
+					return err
+				}
 				continue
 			}
 			_, err := tx.Append(outbox.Entry{Type: wire.TypeOperator,

@@ -18,7 +18,7 @@ import (
 // Use of limits stays at the till, by store, till, cashier and programme: a
 // limit per store or for all counts what this till has given. A budget counts
 // for all tills: each gives only what the centre has handed to it
-// (store.Tx.Grant), so that nobody needs a link to stay within the total.
+// (wire.QuotaGrant), so that nobody needs a link to stay within the total.
 // A budget in percent of turnover needs no quota: a till that keeps the share
 // for itself keeps it for all.
 

@@ -116,6 +116,8 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 			return b.feedLeases(tx, f, d.ID, maxItems)
 		case wire.LaneMember:
 			return b.feedMembers(tx, f, d, maxItems, maxBytes)
+		case wire.LaneCommand:
+			return b.feedCommands(tx, f, d.ID, maxItems)
 		}
 		return nil
 	})

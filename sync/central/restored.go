@@ -31,7 +31,7 @@ type gap struct {
 const mostGaps = 100
 
 // counters of the lanes that are numbered here.
-var counters = map[wire.Lane]string{wire.LaneMember: "feed", wire.LaneUrgent: "urgent", wire.LaneLease: "lease"}
+var counters = map[wire.Lane]string{wire.LaneMember: "feed", wire.LaneUrgent: "urgent", wire.LaneLease: "lease", wire.LaneCommand: "command"}
 
 // jump moves the counters ahead, a million numbers for every second, and
 // returns the gaps of this and earlier starts.

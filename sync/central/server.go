@@ -160,6 +160,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	})
 	s.wg.Go(func() { s.watch(run) })
 	s.wg.Go(func() { s.days(run) })
+	s.wg.Go(func() { s.quotas(run) })
 	if cfg.Lend {
 		s.wg.Go(func() { s.lend(run) })
 	}
@@ -215,6 +216,9 @@ func (s *Server) Failed() <-chan error { return s.failed }
 
 // DB is the open database, for commands and tests in this process.
 func (s *Server) DB() *db.DB { return s.db }
+
+// Online lists the devices that are connected now.
+func (s *Server) Online() []string { return s.hub.Online() }
 
 // Members is the member room.
 func (s *Server) Members() *members.Room { return s.members }

@@ -126,6 +126,20 @@ type CommandItem struct {
 	Args json.RawMessage `json:"args,omitempty"`
 }
 
+// CommandQuota adds to the till's quota of a budget; Args is a QuotaGrant.
+const CommandQuota = "quota"
+
+// QuotaGrant lets a till give so much more of a budget. Grants are numbered
+// upwards; a till takes each in once.
+type QuotaGrant struct {
+	No     uint64 `json:"no"`
+	Budget string `json:"budget"` // key: programme/budget, and @first day when it has periods
+	Epoch  uint32 `json:"epoch"`
+	Money  string `json:"money,omitempty"`
+	Points string `json:"points,omitempty"`
+	Count  int64  `json:"count,omitempty"`
+}
+
 // FeedItem marshals an item for [Feed].Items.
 func FeedItem(v any) (json.RawMessage, error) {
 	b, err := json.Marshal(v)

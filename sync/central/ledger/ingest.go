@@ -241,7 +241,7 @@ func (w *work) book(it *Item, src Source, j *job) error {
 	var p *errPoison
 	switch {
 	case err == nil:
-		return nil
+		return w.useQuotas(it.post, src)
 	case errors.As(err, &p):
 		if j != nil {
 			j.parked = append(j.parked, wire.Parked{Seq: it.Seq, Reason: p.why})

@@ -112,6 +112,7 @@ type sale struct {
 	result                  *loyalty.Result
 	spendWallet             string
 	spend                   loyalty.Points
+	quotas                  []quotaUse
 }
 
 // identity is whom a record concerns.
@@ -143,6 +144,9 @@ func readSale(r *wire.Record) (posting, error) {
 	s := &sale{number: r.Receipt, fiscal: p.Fiscal, cashier: p.Cashier, at: p.At, offline: p.Offline, hold: p.Hold, result: &loyalty.Result{}}
 	var err error
 	if s.identity, err = readIdentity(p.Member, p.CardRef); err != nil {
+		return nil, err
+	}
+	if s.quotas, err = readQuotas(p.Quotas); err != nil {
 		return nil, err
 	}
 	if s.at.IsZero() {
@@ -274,6 +278,7 @@ type void struct {
 	reverses *wire.Mark
 	moves    []back
 	reason   string
+	quotas   []quotaUse
 }
 
 func readVoid(r *wire.Record) (posting, error) {
@@ -291,8 +296,12 @@ func readVoid(r *wire.Record) (posting, error) {
 	if len(p.Hold) > 100 {
 		return nil, errors.New("hold id is too long")
 	}
+	quotas, err := readQuotas(p.Quotas)
+	if err != nil {
+		return nil, err
+	}
 	moves, err := readMoves(p.Moves)
-	return &void{id, p.Hold, p.Reverses, moves, p.Reason}, err
+	return &void{id, p.Hold, p.Reverses, moves, p.Reason, quotas}, err
 }
 
 // giveback is a return of lines.
@@ -308,6 +317,7 @@ type giveback struct {
 	at       time.Time
 	offline  bool
 	result   *loyalty.ReturnResult
+	quotas   []quotaUse
 }
 
 func readReturn(r *wire.Record) (posting, error) {
@@ -338,6 +348,9 @@ func readReturn(r *wire.Record) (posting, error) {
 		if m < -mostMoney || m > mostMoney {
 			return nil, errors.New("amounts of the return are out of range")
 		}
+	}
+	if g.quotas, err = readQuotas(p.Quotas); err != nil {
+		return nil, err
 	}
 	g.moves, err = readMoves(p.Moves)
 	return g, err
