@@ -2,6 +2,7 @@ package till
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -201,4 +202,65 @@ func TestShortfallIsTold(t *testing.T) {
 	if rec := b.lastReturn(); len(rec.Moves) == 0 {
 		t.Errorf("record %+v", rec)
 	}
+}
+
+// What a receipt did besides points is undone with the goods, in the
+// snapshot this till prices with: by parts, by the last of the goods, and by
+// a void.
+func TestCountersStampsAndCouponsAreUndone(t *testing.T) {
+	rules, _, err := Compile([]byte(`{"programme": {"id": "t", "currency": "GBP"}, "wallets": [{"id": "points", "point_value": "1.00"}],
+		"counters": [{"id": "year", "of": "spend", "window": "12 months"}],
+		"stamp_cards": [{"id": "cups", "goal": 50}],
+		"rules": [{"id": "cup", "then": [{"stamps": {"card": "cups", "per": "unit"}}]},
+			{"id": "ten", "when": {"coupon": {"issued": true}}, "then": [{"percent_off": {"percent": "10"}}]}]}`), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *Config) { c.Rules = func() Rules { return rules } })
+	b.put(annasCard, &loyalty.Member{ID: annasID, AsOf: time.Now(), Coupons: map[string]loyalty.CouponHeld{"TEN": {Rule: "ten", Uses: 1}}}, "active", wire.Mark{Epoch: 1})
+	state := func() string {
+		t.Helper()
+		cu, err := b.till.load(claim{Ref: wire.CardRef(testKey, wire.KindCard, annasCard)}, rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var spent int64
+		for _, n := range cu.member.Counters["year"] {
+			spent += n
+		}
+		return fmt.Sprintf("%d stamps, %d spent, %d coupons", cu.member.Stamps["cups"], spent, cu.member.Coupons["TEN"].Uses)
+	}
+	sell := func(id string) {
+		t.Helper()
+		var a SaleAnswer
+		b.post("/v1/receipts/"+id+"/authorise", "a"+id, fmt.Sprintf(`{"member":%q,"currency":"GBP","coupons":["TEN"],"lines":[{"sku":"1","quantity":"4","price":"10.00"},{"sku":"2","quantity":"1","price":"10.00"}]}`,
+			b.identify(annasCard).Member.Token)).into(t, &a)
+		if a := b.post("/v1/receipts/"+id+"/capture", "c"+id, `{}`); a.status != 200 {
+			t.Fatal(string(a.body))
+		}
+	}
+	want := func(what, want string) {
+		t.Helper()
+		if got := state(); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	want("before", "0 stamps, 0 spent, 1 coupons")
+	sell("R1")
+	want("sold", "5 stamps, 45000 spent, 0 coupons")
+	back := func(key, body string) {
+		t.Helper()
+		if a := b.post("/v1/returns/capture", key, body); a.status != 200 {
+			t.Fatal(string(a.body))
+		}
+	}
+	back("r1", `{"original":"R1","lines":[{"id":"1","quantity":"3"}]}`)
+	want("3 of 5 back", "2 stamps, 18000 spent, 0 coupons")
+	back("r2", `{"original":"R1","lines":[{"id":"1","quantity":"0"},{"id":"2","quantity":"0"}]}`)
+	want("all back", "0 stamps, 0 spent, 1 coupons")
+	sell("R2")
+	if a := b.post("/v1/receipts/R2/void", "v2", `{}`); a.status != 200 {
+		t.Fatal(string(a.body))
+	}
+	want("voided", "0 stamps, 0 spent, 1 coupons")
 }
