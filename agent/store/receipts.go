@@ -213,11 +213,27 @@ func (t *Tx) PutAnswer(key string, a *Answer) error {
 }
 
 // PruneReceipts deletes up to max receipts whose last change is older than
-// the retention; those that still hold something stay.
+// the retention; those that still hold points stay. One that was authorised
+// and never ended gives back what it took of limits and quotas.
 func (t *Tx) PruneReceipts(max int) (int, error) {
 	open := t.tx.Bucket(bucketOpen)
-	return t.expire(bucketReceiptsByTime, bucketReceipts, t.now().Add(-Retention), max,
-		func(id []byte) bool { return open.Get(id) != nil })
+	var abandoned []*Booking
+	n, err := t.expire(bucketReceiptsByTime, bucketReceipts, t.now().Add(-Retention), max, func(id []byte) bool {
+		if open.Get(id) != nil {
+			return true
+		}
+		// One that cannot be read gives nothing back, and goes.
+		if r, err := t.Receipt(string(id)); err == nil && r != nil && (r.State == Open || r.State == Held) {
+			abandoned = append(abandoned, r.Booked)
+		}
+		return false
+	})
+	for _, b := range abandoned {
+		if err == nil {
+			err = t.Rebook(b, nil)
+		}
+	}
+	return n, err
 }
 
 // CountShift adds to the counts of a shift; see Shift. Receipts without a

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
@@ -69,4 +70,41 @@ func TestAQuotaIsNeverOverdrawn(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestAnAbandonedReceiptGivesItsQuotaBack(t *testing.T) {
+	clock := &storetest.Clock{}
+	j := storetest.Open(t, t.TempDir(), clock)
+	err := j.Update(func(tx *store.Tx) error {
+		if err := tx.Grant("k", 1, 1, loyalty.Quota{Money: 1000}); err != nil {
+			return err
+		}
+		for id, state := range map[string]store.State{"held": store.Held, "sold": store.Captured} {
+			b := &store.Booking{Quotas: []loyalty.QuotaUse{{Key: "k", Money: 300}}}
+			if err := tx.Rebook(nil, b); err != nil {
+				return err
+			}
+			if err := tx.PutReceipt(&store.Receipt{ID: id, State: state, Basket: []byte("{}"), Result: []byte("{}"), Booked: b}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Add(store.Retention + time.Second)
+	err = j.Update(func(tx *store.Tx) error {
+		if n, err := tx.PruneReceipts(10); n != 2 || err != nil {
+			t.Errorf("%d forgotten, %v", n, err)
+		}
+		q, err := tx.Quota("k")
+		if err == nil && q.Money != 700 {
+			t.Errorf("left %v, want 7.00", q.Money)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

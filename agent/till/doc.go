@@ -36,7 +36,9 @@
 // What limits have used and what is left of this till's quotas of budgets is
 // kept in the journal file and moves in the transaction of the receipt: taken
 // by authorise (or by capture without it), given back by void and return
-// (limits.go). A receipt that is authorised and never ended keeps its part.
+// (limits.go). A receipt that is authorised and never ended keeps its part
+// until it is forgotten, after 35 days; a return at another till gives nothing
+// back of either.
 //
 // # Who may call
 //
