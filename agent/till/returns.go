@@ -126,45 +126,51 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 	if err != nil {
 		return nil, err
 	}
-	r, res := o.r, a.Result
+	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
+		return a, t.takeBack(tx, o, a, b)
+	})
+	if err == nil {
+		t.events.state(b.Original, a.State)
+	}
+	return out, err
+}
+
+// takeBack writes a return down, with everything it changes, and fills in the
+// answer's place in the journal.
+func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBody) error {
+	r, res := *o.r, a.Result
 	mark := r.Mark
 	rec := wire.Return{Original: b.Original, Reverses: &mark, Device: o.device, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.Lines),
 		Result: mustJSON(res), Moves: reversal(res), Offline: !o.asked, Fiscal: b.Fiscal, Shift: b.Shift,
 		Cashier: b.Cashier, At: t.c.Now()}
 	undo := partBack(r.Booked, res)
 	rec.Quotas = told(undo)
-	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
-		at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: b.Original, Payload: rec})
-		if err != nil {
-			return nil, err
-		}
-		a.Seq = at.Seq
-		here := wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}
-		if err := tx.Rebook(nil, undo); err != nil {
-			return nil, err
-		}
-		r.State, r.Booked = after(res), less(r.Booked, undo)
-		r.Returns = append(r.Returns, store.Return{Lines: mustJSON(b.Lines), Result: mustJSON(res), Mark: here, At: t.stamp()})
-		if err := tx.PutReceipt(r); err != nil {
-			return nil, err
-		}
-		if r.Member != nil || !r.Card.IsZero() {
-			d := &store.Delta{Mark: here, Back: res, At: t.c.Now()}
-			if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {
-				return nil, err
-			}
-		}
-		n := store.ShiftCount{Returns: 1, Net: -res.Totals.Net, Discount: -res.Totals.Discount, Redeemed: -res.Totals.Redeemed}
-		for _, e := range res.PointsTaken {
-			n.Earned -= e.Points
-		}
-		for _, p := range res.PointsBack {
-			n.Spent -= p.Points
-		}
-		return a, tx.CountShift(b.Shift, n)
-	})
-	if err == nil {
-		t.events.state(b.Original, after(res))
+	at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: b.Original, Payload: rec})
+	if err != nil {
+		return err
 	}
-	return out, err
+	a.Seq = at.Seq
+	here := wire.Mark{Epoch: tx.Epoch(), Seq: at.Seq}
+	if err := tx.Rebook(nil, undo); err != nil {
+		return err
+	}
+	r.State, r.Booked = a.State, less(r.Booked, undo)
+	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.Lines), Result: mustJSON(res), Mark: here, At: t.stamp()})
+	if err := tx.PutReceipt(&r); err != nil {
+		return err
+	}
+	if r.Member != nil || !r.Card.IsZero() {
+		d := &store.Delta{Mark: here, Back: res, At: t.c.Now()}
+		if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {
+			return err
+		}
+	}
+	n := store.ShiftCount{Returns: 1, Net: -res.Totals.Net, Discount: -res.Totals.Discount, Redeemed: -res.Totals.Redeemed}
+	for _, e := range res.PointsTaken {
+		n.Earned -= e.Points
+	}
+	for _, p := range res.PointsBack {
+		n.Spent -= p.Points
+	}
+	return tx.CountShift(b.Shift, n)
 }

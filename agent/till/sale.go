@@ -20,8 +20,11 @@ import (
 // token, and for authorise what the caller has shown the customer.
 type basketBody struct {
 	loyalty.Receipt
-	Member string  `json:"member,omitempty"`
-	Expect *Expect `json:"expect,omitempty"`
+	Member  string      `json:"member,omitempty"`
+	Expect  *Expect     `json:"expect,omitempty"`
+	Returns *returnBody `json:"returns,omitempty"` // goods that come back in exchange
+
+	back *exchange // what Returns amounts to
 }
 
 // Expect is the price the caller goes by.
@@ -44,6 +47,7 @@ type SaleAnswer struct {
 	State        store.State `json:"state,omitempty"`
 	Hold         string      `json:"hold,omitempty"`
 	ToBeCredited bool        `json:"to_be_credited,omitempty"`
+	Exchange     *Exchange   `json:"exchange,omitempty"`
 }
 
 // priced is a receipt with its price.
@@ -107,7 +111,7 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 		if p.cu, err = t.load(c, rules); err != nil {
 			return nil, err
 		}
-		in.Member = p.cu.member
+		in.Member = b.back.after(rules, p.cu.member, r.Time)
 	}
 	if err := t.standing(&in, rules, id, r.Time); err != nil {
 		return nil, err
@@ -129,13 +133,17 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 
 // calculate prices a basket and remembers it, in memory, for the cashier's
 // choice of points.
-func (t *Till) calculate(_ context.Context, id string, b *basketBody) (*SaleAnswer, error) {
+func (t *Till) calculate(ctx context.Context, id string, b *basketBody) (*SaleAnswer, error) {
+	var err error
+	if b.back, err = t.exchanging(ctx, id, b.Returns); err != nil {
+		return nil, err
+	}
 	p, err := t.price(id, b, !t.c.Link.Online())
 	if err != nil {
 		return nil, err
 	}
 	t.drafts.change(id, func(d *draft) { d.body = *b })
-	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited()}
+	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}
 	t.events.receipt(id, store.Open, p)
 	return a, nil
 }
@@ -160,7 +168,7 @@ func (t *Till) choose(_ context.Context, id, spend string) (*SaleAnswer, error) 
 	t.drafts.change(id, func(d *draft) { d.spend = &spend })
 	t.events.send(Event{Type: "spend", Receipt: id, Spend: &spend})
 	t.events.receipt(id, store.Open, p)
-	return &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited()}, nil
+	return &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}, nil
 }
 
 // authorise prices the basket for the last time before payment and holds the
@@ -178,6 +186,9 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 	if old != nil && !old.State.May(store.Held) {
 		return nil, refuse("wrong_state", old.State)
 	}
+	if b.back, err = t.exchanging(ctx, id, b.Returns); err != nil {
+		return nil, err
+	}
 	p, err := t.price(id, b, !t.c.Link.Online())
 	if err != nil {
 		return nil, err
@@ -192,7 +203,7 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 			return nil, err
 		}
 	}
-	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited()}
+	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}
 	if hold != nil {
 		a.Hold = hold.ID
 	}
@@ -394,6 +405,8 @@ type captureBody struct {
 	Expect  *Expect          `json:"expect,omitempty"`
 	Print   string           `json:"print,omitempty"`   // "agent": on the agent's own printer
 	Columns int              `json:"columns,omitempty"` // of the caller's printer
+	// Returns is goods that come back in exchange, as it was authorised.
+	Returns *returnBody `json:"returns,omitempty"`
 }
 
 // CaptureAnswer is what capture answers.
@@ -405,6 +418,7 @@ type CaptureAnswer struct {
 	Slip         store.Slip      `json:"slip,omitempty"`
 	Mode         string          `json:"mode"`
 	ToBeCredited bool            `json:"to_be_credited"`
+	Exchange     *Exchange       `json:"exchange,omitempty"`
 }
 
 // capture closes a receipt: everything it changes is one transaction, and
@@ -416,7 +430,10 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 	if b.Print == "agent" && t.c.Devices.Printer() == nil {
 		return nil, refuse("no_printer").at("print")
 	}
-	unlock, err := t.sales.lock(ctx, id)
+	if b.Returns == nil && b.Receipt != nil {
+		b.Returns = b.Receipt.Returns
+	}
+	unlock, err := t.lockSales(ctx, id, b.Returns)
 	if err != nil {
 		return nil, err
 	}
@@ -425,11 +442,27 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 	if err != nil {
 		return nil, err
 	}
+	x, err := t.exchanging(ctx, id, b.Returns)
+	if err != nil {
+		return nil, err
+	}
+	if x != nil {
+		same := *b.Returns
+		x.body = &same
+		for _, f := range [][2]*string{{&same.Fiscal, &b.Fiscal}, {&same.Shift, &b.Shift}, {&same.Cashier, &b.Cashier}} {
+			if *f[0] == "" {
+				*f[0] = *f[1]
+			}
+		}
+	}
+	if b.Receipt != nil {
+		b.Receipt.back = x
+	}
 	p, err := t.closing(id, old, b)
 	if err != nil {
 		return nil, err
 	}
-	out, err := t.close(c, id, b, old, p)
+	out, err := t.close(c, id, b, old, p, x)
 	if errors.Is(err, store.ErrQuota) {
 		// Another basket took the last of a budget since the price was made.
 		// What was authorised keeps its own part; a new price is made of the rest.
@@ -438,7 +471,7 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 		} else if p, err = t.closing(id, old, b); err != nil {
 			return nil, err
 		}
-		if out, err = t.close(c, id, b, old, p); errors.Is(err, store.ErrQuota) {
+		if out, err = t.close(c, id, b, old, p, x); errors.Is(err, store.ErrQuota) {
 			return nil, changed(p.result.Totals)
 		}
 	}
@@ -446,7 +479,7 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 }
 
 // close writes a priced receipt down as captured, and tells and prints it.
-func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *priced) (*reply, error) {
+func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *priced, x *exchange) (*reply, error) {
 	r := t.newReceipt(id, c, p)
 	r.State, r.Fiscal, r.Shift = store.Captured, b.Fiscal, b.Shift
 	if b.Cashier != "" {
@@ -468,6 +501,11 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 	}
 	lines := t.printLines(p, b.Columns)
 	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
+		if x != nil {
+			if err := t.takeBack(tx, x.o, x.a, x.body); err != nil {
+				return nil, err
+			}
+		}
 		at, err := tx.Append(outbox.Entry{Type: wire.TypeCommit, Receipt: id, Payload: commit})
 		if err != nil {
 			return nil, err
@@ -492,7 +530,7 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 			return nil, err
 		}
 		return CaptureAnswer{State: store.Captured, Seq: at.Seq, Result: lasting(p.result), Print: lines, Slip: r.Slip,
-			Mode: p.mode(), ToBeCredited: p.credited()}, nil
+			Mode: p.mode(), ToBeCredited: p.credited(), Exchange: x.told(p.result)}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -501,6 +539,9 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 	t.metrics.captured(p)
 	if r.Slip == store.SlipQueued {
 		t.queueSlip(id)
+	}
+	if x != nil {
+		t.events.state(x.body.Original, x.a.State)
 	}
 	t.events.receipt(id, store.Captured, p)
 	t.farewell(p)

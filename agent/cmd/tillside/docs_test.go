@@ -40,7 +40,7 @@ func TestDocumentedCallsWork(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{`"first_name":"Anna"`, `"state":"held"`, `"state":"captured"`, `"state":"voided"`, `"state":"partly_returned"`, `"agrees":true`} {
+	for _, want := range []string{`"first_name":"Anna"`, `"state":"held"`, `"state":"captured"`, `"state":"voided"`, `"state":"partly_returned"`, `"agrees":true`, `"exchange":{"return":`} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the answers lack %s\n%s", want, out)
 		}
