@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"SIGKILL of the centre", "SIGKILL of the agent", "Points earned", "Начислено баллов", "Zdobyte punkty", "agree to the hundredth of a point"} {
+	for _, want := range []string{"SIGKILL of the centre", "SIGKILL of the agent", "Points earned", "Начислено баллов", "Zdobyte punkty", "came back at the next till", "agree to the hundredth of a point"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the demo does not say %q:\n%s", want, out)
 		}

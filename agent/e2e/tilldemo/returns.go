@@ -58,6 +58,35 @@ func (c *counter) takeBack(ctx context.Context, r retail.Receipt) error {
 	return c.mustRefuse(c.till.Cash.Call(ctx, "POST", "/v1/returns/calculate", "", body, nil))
 }
 
+// takeBackElsewhere brings the first thing of this till's last sale back to
+// another till, which has to ask the centre for the receipt. Before that the
+// other till is asked for more than was sold, and must refuse.
+func (c *counter) takeBackElsewhere(ctx context.Context, other *counter) error {
+	original := "last-" + c.till.Name
+	if c == other || !c.tally.captured[original] {
+		return nil
+	}
+	ask := func(q loyalty.Quantity) map[string]any {
+		return map[string]any{"original": original, "lines": []backLine{{ID: "1", Quantity: q}}}
+	}
+	if err := other.mustRefuse(other.till.Cash.Call(ctx, "POST", "/v1/returns/calculate", "", ask(1_000_000_000), nil)); err != nil {
+		return err
+	}
+	var done struct {
+		Store, Till, Mode string
+		Result            loyalty.ReturnResult
+	}
+	if err := other.till.Cash.Call(ctx, "POST", "/v1/returns/capture", "elsewhere-"+original, ask(0), &done); err != nil {
+		return fmt.Errorf("return of %s at till %s: %w", original, other.till.Name, err)
+	}
+	if done.Mode != "online" || done.Till == "" || len(done.Result.Lines) != 1 {
+		return fmt.Errorf("return of %s at till %s: %+v", original, other.till.Name, done)
+	}
+	other.tally.returns++
+	other.tookBack(done.Result)
+	return nil
+}
+
 // tookBack writes down the points of a return or a void.
 func (c *counter) tookBack(r loyalty.ReturnResult) {
 	for _, e := range r.PointsTaken {
