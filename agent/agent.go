@@ -152,7 +152,6 @@ func (a *Agent) openStores() error {
 	var check func(string) error
 	if a.unclean {
 		check = a.o.Check
-		a.log.Info("the last stop was not clean")
 	}
 	a.clock = &clockwork{now: a.o.Now, boot: bootID()}
 	a.rules = &rulebooks{now: a.clock.trusted}
@@ -182,6 +181,9 @@ func (a *Agent) openStores() error {
 	}
 	if a.cache, err = store.OpenCache(a.dir, check); err != nil {
 		return err
+	}
+	if a.unclean { // said now: the file may have been another agent's, at work
+		a.log.Info("the last stop was not clean")
 	}
 	if err := os.WriteFile(filepath.Join(a.dir, runningFile), nil, 0o600); err != nil {
 		return fmt.Errorf("data folder: %w", err)

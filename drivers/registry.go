@@ -254,7 +254,7 @@ func (r *Registry) Resolve(cfg Config) (Config, Driver, error) {
 	if cfg.Model != "" {
 		m, ok := r.models[cfg.Model]
 		if !ok {
-			return bad(fmt.Errorf("model: %q is not known; `tillbench devices` lists the models", cfg.Model))
+			return bad(fmt.Errorf("model: %q is not known; `tillside devices models` lists them", cfg.Model))
 		}
 		if cfg.Driver == "" {
 			cfg.Driver = m.Driver
@@ -272,7 +272,7 @@ func (r *Registry) Resolve(cfg Config) (Config, Driver, error) {
 	}
 	d, ok := r.drivers[cfg.Driver]
 	if !ok {
-		return bad(fmt.Errorf("driver: %q is not known; `tillbench devices` lists the drivers", cfg.Driver))
+		return bad(fmt.Errorf("driver: %q is not known; `tillside devices models` lists them", cfg.Driver))
 	}
 	cfg.Line = cfg.Line.Fill(d.Line)
 	for k, v := range cfg.Options {

@@ -67,6 +67,27 @@ func TestExitCodesAndWords(t *testing.T) {
 	}
 }
 
+// TestSampleDevicesWork takes the comment signs off the devices of the printed
+// sample: who does the same has settings that run.
+func TestSampleDevicesWork(t *testing.T) {
+	_, sample, _ := run("config", "sample")
+	_, devices, found := strings.Cut(sample, "\n# [[devices]]\n")
+	if !found {
+		t.Fatal("the sample shows no device")
+	}
+	text := "version = 1\n[[devices]]\n" + regexp.MustCompile(`(?m)^# ?`).ReplaceAllString(devices, "")
+	if strings.Count(text, "model = ") < 2 {
+		t.Fatalf("fewer than two devices:\n%s", text)
+	}
+	file := filepath.Join(t.TempDir(), "till.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run("config", "check", "--config", file); code != 0 {
+		t.Errorf("config check: exit %d\n%s\n%s", code, errs, text)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	dir := t.TempDir()
 	code, token, _ := run("token", "add", "cashdesk", "--data", dir)

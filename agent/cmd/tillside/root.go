@@ -66,7 +66,7 @@ balance, and talks to the centre whenever it can be reached.
 		Args: cobra.ArbitraryArgs, RunE: needCommand,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (default: till.toml in the data folder, then "+installer.DefaultConfig()+")")
+	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (default: till.toml in the folder of --data, without --data "+installer.DefaultConfig()+")")
 	root.PersistentFlags().StringVar(&p.dataDir, "data", "", "data folder (default: as in the settings, then "+installer.DefaultData()+")")
 	root.SetIn(p.in)
 	root.SetOut(p.out)
