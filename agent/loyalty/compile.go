@@ -106,10 +106,10 @@ func (c *compiler) heading() {
 		c.bad("settings.earn_tenders", "required", "", "accrual by tender needs the means of payment that earn", "list them: [\"cash\", \"card\"]")
 	}
 	if s.MaxDiscount < 0 || s.MaxDiscount > hundredPct {
-		c.bad("settings.max_discount_percent", "range", s.MaxDiscount.String(), "not between 0 and 100", "")
+		c.bad("settings.max_discount_percent", "range", s.MaxDiscount.String(), "not between 0 and 100", "write a percent such as \"50\"")
 	}
 	if s.LineFloor < 0 || s.Rounding.Step < 0 {
-		c.bad("settings", "range", "", "line_floor and rounding.step are not below zero", "")
+		c.bad("settings", "range", "", "line_floor and rounding.step are not below zero", "write an amount such as \"0.01\", or leave it out")
 	}
 }
 
@@ -334,7 +334,7 @@ func (c *compiler) limit(at string, l *Limit) {
 		c.bad(at+".per", "required", "", "for whom the limit counts is missing", "use one of: receipt, member, card, store, till, cashier, all")
 	}
 	if l.Count < 0 || l.Units < 0 || l.Money < 0 || l.Points < 0 || l.Count > 1e9 || l.Units > 1e9 {
-		c.bad(at, "range", "", "a limit below zero or above a thousand million", "")
+		c.bad(at, "range", "", "a limit below zero or above a thousand million", "leave out what is not limited")
 	}
 	if l.Count == 0 && l.Units == 0 && l.Money == 0 && l.Points == 0 {
 		c.bad(at, "required", "", "the limit limits nothing", "give count, units, money or points")
@@ -407,7 +407,7 @@ func (c *compiler) sel(at string, s *Select) int32 {
 
 func (c *compiler) checkSelect(at string, s *Select, depth int) {
 	if depth > 8 {
-		c.bad(at, "too_deep", "", "selections nest more than 8 deep", "")
+		c.bad(at, "too_deep", "", "selections nest more than 8 deep", "name the goods in a list, or split the rule")
 		return
 	}
 	for i, l := range s.Lists {

@@ -63,7 +63,7 @@ func (c *compiler) declarations() {
 	for i, b := range d.Budgets {
 		at := fmt.Sprintf("budgets[%d]", i)
 		if b.Money < 0 || b.Points < 0 || b.Count < 0 || b.Turnover < 0 || b.Turnover > hundredPct {
-			c.bad(at, "range", "", "a budget below zero, or more than 100 percent", "")
+			c.bad(at, "range", "", "a budget below zero, or more than 100 percent", "leave out what is not limited")
 		}
 		if b.Money == 0 && b.Points == 0 && b.Count == 0 && b.Turnover == 0 {
 			c.bad(at, "required", "", "the budget limits nothing", "give money, points, count or percent_of_turnover")
@@ -71,7 +71,7 @@ func (c *compiler) declarations() {
 	}
 	for i, s := range d.StampCards {
 		if s.Goal <= 0 || s.Goal > 1_000_000 {
-			c.bad(fmt.Sprintf("stamp_cards[%d].goal", i), "range", strconv.FormatInt(s.Goal, 10), "a card needs a goal of 1 to 1,000,000 stamps", "")
+			c.bad(fmt.Sprintf("stamp_cards[%d].goal", i), "range", strconv.FormatInt(s.Goal, 10), "a card needs a goal of 1 to 1,000,000 stamps", "write \"goal\": 10")
 		}
 	}
 }
@@ -84,7 +84,7 @@ func (c *compiler) walletsAndCounters() {
 		at := fmt.Sprintf("wallets[%d]", i)
 		rb.wallets = append(rb.wallets, wallet{doc: w, mode: modes[w.Rounding.Mode], step: max(1, int64(w.Rounding.Step)), perLine: w.Rounding.Level == "line"})
 		if w.Value < 0 || w.Max < 0 || w.Rounding.Step < 0 {
-			c.bad(at, "range", "", "point_value, max_balance and rounding.step are not below zero", "")
+			c.bad(at, "range", "", "point_value, max_balance and rounding.step are not below zero", "leave out what is not used")
 		}
 		c.activation(at, w.Active)
 		c.expiry(at, w.Expiry)

@@ -72,13 +72,13 @@ func countSet(d *Reward) (n int) {
 
 func (c *compiler) percent(at string, p Percent) {
 	if p <= 0 || p > hundredPct {
-		c.bad(at, "range", p.String(), "not a percent above 0 and up to 100", "")
+		c.bad(at, "range", p.String(), "not a percent above 0 and up to 100", "write \"10\" for a tenth")
 	}
 }
 
 func (c *compiler) positive(at string, n int64, what string) {
 	if n <= 0 {
-		c.bad(at, "range", what, "must be above zero", "")
+		c.bad(at, "range", what, "must be above zero", "write a number above zero; a rule that shall rest gets \"off\": true")
 	}
 }
 
@@ -238,7 +238,7 @@ func (c *compiler) bundle(at string, x *Bundle, r *rule) discounter {
 		b.Need = len(b.Parts)
 	}
 	if len(b.Parts) == 0 || b.Need < 0 || b.Need > len(b.Parts) {
-		c.bad(at+".parts", "required", strconv.Itoa(len(b.Parts)), "a bundle needs parts, at least as many as need says", "")
+		c.bad(at+".parts", "required", strconv.Itoa(len(b.Parts)), "a bundle needs parts, at least as many as need says", "list the parts of the set, or lower need")
 	}
 	for i := range b.Parts {
 		sel, _ := c.part(fmt.Sprintf("%s.parts[%d]", at, i), &b.Parts[i], true)
@@ -268,14 +268,14 @@ func (c *compiler) scale(at string, x *Scale) discounter {
 	for i := range x.Steps {
 		st, p := &x.Steps[i], fmt.Sprintf("%s.steps[%d]", at, i)
 		if i > 0 && st.From <= x.Steps[i-1].From {
-			c.bad(p+".from", "order", st.From.String(), "steps go from the lowest up", "")
+			c.bad(p+".from", "order", st.From.String(), "steps go from the lowest up", "put the steps in order, each from once")
 		}
 		c.notNegative(p, int64(st.From), int64(st.Percent), int64(st.Amount))
 		if st.Percent > hundredPct {
 			c.percent(p+".percent", st.Percent)
 		}
 		if x.Mode == "slices" && st.Price != nil {
-			c.bad(p+".price", "both", "", "slices take a percent or an amount", "")
+			c.bad(p+".price", "both", "", "slices take a percent or an amount", "leave out mode slices, or give the price as a percent")
 		}
 	}
 	if x.By == "" {
@@ -336,7 +336,7 @@ func (c *compiler) pointsReward(at string, d *Reward, r *rule) accruer {
 			last := y.steps[len(y.steps)-1]
 			q := fmt.Sprintf("%s.from[%d]", p, i)
 			if s.From <= last.From {
-				c.bad(q+".base", "order", s.From.String(), "bases go from the lowest up, above zero", "")
+				c.bad(q+".base", "order", s.From.String(), "bases go from the lowest up, above zero", "put them in order; the first step needs no entry")
 			}
 			c.notNegative(q, int64(s.Step), int64(s.Points))
 			if s.Step <= 0 {
@@ -439,7 +439,7 @@ func (c *compiler) otherReward(at string, d *Reward, r *rule) {
 		c.notNegative(p, x.Uses, x.Count)
 		x.Uses, x.Count = max(1, x.Uses), max(1, x.Count)
 		if x.Count > 100 {
-			c.bad(p+".count", "range", strconv.FormatInt(x.Count, 10), "more than 100 coupons at once", "")
+			c.bad(p+".count", "range", strconv.FormatInt(x.Count, 10), "more than 100 coupons at once", "issue one coupon with several uses")
 			x.Count = 100
 		}
 		o = couponReward{&x}

@@ -172,7 +172,7 @@ func (c *compiler) audience(at string, d *Audience) *audience {
 	a.arms = c.arms(at+".arms", d.Arms, true)
 	for _, w := range []*Around{d.Birthday, d.Anniversary} {
 		if w != nil && (w.Before < 0 || w.After < 0 || w.Before+w.After > 365) {
-			c.bad(at, "range", "", "a window around a day spans 0 to 365 days", "")
+			c.bad(at, "range", "", "a window around a day spans 0 to 365 days", "write {\"days_before\": 3, \"days_after\": 7}")
 		}
 	}
 	return a
@@ -181,7 +181,7 @@ func (c *compiler) audience(at string, d *Audience) *audience {
 // condition compiles one condition: all its fields must hold.
 func (c *compiler) condition(at string, d *Condition, depth int) cond {
 	if depth > maxConditionDepth {
-		c.bad(at, "too_deep", "", fmt.Sprintf("conditions nest more than %d deep", maxConditionDepth), "")
+		c.bad(at, "too_deep", "", fmt.Sprintf("conditions nest more than %d deep", maxConditionDepth), "conditions side by side in one all mean the same")
 		return allOf(nil)
 	}
 	var cs allOf
@@ -290,7 +290,7 @@ func (c *compiler) basketConditions(at string, d *Condition) (cs []cond) {
 			x.parts = len(s.Parts)
 		}
 		if len(s.Parts) == 0 || x.parts > len(s.Parts) || x.parts < 0 {
-			c.bad(at+".sets.parts", "required", "", "a set needs parts, at least as many as need says", "")
+			c.bad(at+".sets.parts", "required", "", "a set needs parts, at least as many as need says", "list the parts of the set, or lower need")
 		}
 		for i := range s.Parts {
 			sel, n := c.part(fmt.Sprintf("%s.sets.parts[%d]", at, i), &s.Parts[i], true)
@@ -354,7 +354,7 @@ func (c *compiler) memberConditions(at string, d *Condition) (cs []cond) {
 			c.needRange(p, &x.Range)
 		}
 		if x.Every < 0 || x.Every > 1e12 {
-			c.bad(p+".every", "range", strconv.FormatInt(x.Every, 10), "out of range", "")
+			c.bad(p+".every", "range", strconv.FormatInt(x.Every, 10), "out of range", "write how many make one, such as 5")
 		}
 		if !x.Window.IsZero() {
 			c.rb.windows = append(c.rb.windows, counterWindow{x.ID, x.Window})
@@ -430,7 +430,7 @@ func (c *compiler) coupon(at string, d *CouponHas) cond {
 		c.bad(at, "required", "", "which codes is missing", "give codes, prefix or issued")
 	}
 	if d.Uses < 0 {
-		c.bad(at+".uses_per_member", "range", "", "below zero", "")
+		c.bad(at+".uses_per_member", "range", "", "below zero", "leave it out for any number of uses")
 	}
 	if c.cur.codes == nil {
 		c.cur.codes = map[string]bool{}
