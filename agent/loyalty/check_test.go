@@ -129,6 +129,32 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestExplainBan: goods that a rule keeps from earning are named like those of
+// the law, and once only when both do.
+func TestExplainBan(t *testing.T) {
+	rb := book(t, `"legal": [{"id": "l", "rules": [{"id": "t", "name": {"en": "tobacco"}, "on": {"categories": ["tobacco"]}, "ban": ["earn"]}]}],
+		"rules": [{"id": "base", "then": [{"points_percent": {"percent": "2"}}]},
+			{"id": "cards", "name": {"en": "gift cards"}, "then": [{"ban": {"ban": ["earn"], "on": {"categories": ["cards", "tobacco"]}}}]},
+			{"id": "sale", "then": [{"ban": {"ban": ["discount"]}}]}]`)
+	r := price(t, rb, `{"lines": [{"sku": "a", "quantity": "1", "price": "1750"}, {"sku": "c", "category": "tobacco", "quantity": "1", "price": "420"},
+		{"sku": "g", "category": "cards", "quantity": "2", "price": "25"}, {"sku": "h", "category": "cards", "quantity": "1", "price": "10"}]}`, anna)
+	want := "35 points: 2 % of 1,750.00; tobacco 420.00 earns nothing; gift cards 60.00 earns nothing"
+	said := func(rules []loyalty.Sentence) string {
+		for _, s := range rules {
+			if s.Rule == "base" {
+				return s.Text
+			}
+		}
+		return ""
+	}
+	is(t, "afterwards", said(rb.Explain(r, "en").Given), want)
+	for _, e := range r.Rules {
+		if e.Rule == "base" {
+			is(t, "in the result", e.Explain, want)
+		}
+	}
+}
+
 // TestExplain: the sentence of the issue, in three languages.
 func TestExplain(t *testing.T) {
 	rb := book(t, `"legal": [{"id": "l", "rules": [{"id": "t", "name": {"en": "tobacco", "ru": "табак", "pl": "tytoń"}, "on": {"categories": ["tobacco"]}, "ban": ["earn"]}]}],

@@ -136,7 +136,7 @@ func (p *phrases) appendOff(b []byte, amount Money, how string) []byte {
 	return b
 }
 
-// excludedFrom names the goods that the law kept from earning.
+// excludedFrom names the goods that the law or a rule's ban kept from earning.
 func (rb *Rulebook) excludedFrom(b []byte, p *phrases, r *Result) []byte {
 	for _, t := range r.Trace {
 		if t.Step != "legal" {
@@ -151,6 +151,11 @@ func (rb *Rulebook) excludedFrom(b []byte, p *phrases, r *Result) []byte {
 			name = rb.legal[k].id
 		}
 		b = p.excluded.appendTo(b, p, &excludedVars{name, t.Base}, value{})
+	}
+	for _, t := range r.Trace {
+		if t.Step == "ban" && t.Fired && t.Points == 0 && t.Base > 0 {
+			b = p.excluded.appendTo(b, p, &excludedVars{rb.nameOf(p, t.Rule), t.Base}, value{})
+		}
 	}
 	return b
 }

@@ -9,6 +9,7 @@ import (
 // extras is what a pricing gathers besides money and points.
 type extras struct {
 	law        []lawMark
+	noEarn     []int32 // rules that keep goods from earning
 	gifts      []giftMade
 	issued     []CouponUse
 	now        []string // codes issued for this very receipt
@@ -86,6 +87,7 @@ func (x *extras) reset() {
 	clear(x.now)
 	clear(x.paid)
 	x.paid = x.paid[:0]
+	x.noEarn = x.noEarn[:0]
 	x.law, x.gifts, x.issued, x.taken, x.stamps = x.law[:0], x.gifts[:0], x.issued[:0], x.taken[:0], x.stamps[:0]
 	x.now = x.now[:0]
 	x.privileges, x.texts, x.segments, x.groups = x.privileges[:0], x.texts[:0], x.segments[:0], x.groups[:0]

@@ -80,12 +80,29 @@ func (e *eval) applyBans() {
 		e.rule = r
 		for _, b := range r.bans {
 			for _, i := range e.linesOf(b.sel) {
+				if b.bans&banEarn != 0 {
+					e.noEarning(r, i)
+				}
 				e.lines[i].flags |= b.bans
 				e.lines[i].bans |= b.bans
 				e.fire(r)
 			}
 		}
 	}
+}
+
+// noEarning notes what rule r keeps from earning, for the sentence of the
+// rules that give points. Goods that earn nothing already are not counted
+// again, and a rule that gives points itself has a base of its own.
+func (e *eval) noEarning(r *rule, line int32) {
+	l := &e.lines[line]
+	if l.flags&banEarn != 0 || l.gross <= 0 || len(r.points) > 0 {
+		return
+	}
+	if st := &e.states[r.index]; st.base == 0 {
+		e.x.noEarn = append(e.x.noEarn, r.index)
+	}
+	e.states[r.index].base += l.gross
 }
 
 // fire marks a rule as having given something.

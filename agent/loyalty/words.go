@@ -206,7 +206,7 @@ func (e *eval) explain(at *string, r *rule) {
 	e.spans = append(e.spans, textSpan{at, from, len(e.buf)})
 }
 
-// excludedVars are the variables of the clause about goods the law excludes.
+// excludedVars are the variables of the clause about goods that earn nothing.
 type excludedVars struct {
 	goods string
 	sum   Money
@@ -222,7 +222,7 @@ func (v *excludedVars) variable(name string) value {
 	return value{}
 }
 
-// explainExcluded names the goods that the law keeps from earning.
+// explainExcluded names the goods that the law or a rule's ban keeps from earning.
 func (e *eval) explainExcluded(r *rule) {
 	for k := range e.rb.legal {
 		law := &e.rb.legal[k]
@@ -242,5 +242,8 @@ func (e *eval) explainExcluded(r *rule) {
 			}
 			e.buf = e.lang.excluded.appendTo(e.buf, e.lang, &excludedVars{name, sum}, value{})
 		}
+	}
+	for _, k := range e.x.noEarn {
+		e.buf = e.lang.excluded.appendTo(e.buf, e.lang, &excludedVars{e.ruleName(&e.rb.rules[k]), e.states[k].base}, value{})
 	}
 }
