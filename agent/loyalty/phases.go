@@ -378,34 +378,69 @@ func (e *eval) bestPerLine(rules []int32) {
 }
 
 // capDiscounts holds all rules together within the programme's percent of
-// the receipt: the last discounts give way first.
+// the receipt: the last discounts give way first, each in proportion on its
+// lines. A rule that is left with nothing has not fired.
 func (e *eval) capDiscounts() {
 	if e.rb.set.maxDiscount == 0 {
 		return
 	}
-	var sum Money
-	for _, a := range e.allocs {
-		if a.rule != ruleExternal {
-			sum += a.amount
-		}
-	}
 	most, ok := mulDiv(int64(max(e.gross, 0)), int64(e.rb.set.maxDiscount), hundredPct, Down)
-	over := sum - Money(most)
-	for k := len(e.allocs) - 1; ok && over > 0 && k >= 0; k-- {
-		a := &e.allocs[k]
-		if a.rule == ruleExternal {
-			continue
-		}
-		n := min(over, a.amount)
-		a.amount -= n
-		over -= n
-		e.lines[a.line].cur += n
-		e.sums += n
-		st := &e.states[a.rule]
-		st.discount -= n
-		if st.discount == 0 {
-			st.why = "max_discount"
+	if !ok {
+		return
+	}
+	over := e.ruleDiscounts(len(e.allocs)) - Money(most)
+	for k := len(e.allocs) - 1; over > 0 && k >= 0; k-- {
+		if a := &e.allocs[k]; a.rule != ruleExternal && a.amount > 0 {
+			over -= e.takeBack(&e.rb.rules[a.rule], over)
 		}
 	}
 	e.allocs = slices.DeleteFunc(e.allocs, func(a alloc) bool { return a.amount == 0 })
+}
+
+// takeBack takes up to over of what a rule gave off its lines again, and out
+// of the budget that paid for it. It returns how much it took.
+func (e *eval) takeBack(r *rule, over Money) Money {
+	st := &e.states[r.index]
+	e.weights = e.weights[:0]
+	for _, a := range e.allocs {
+		if a.rule == r.index {
+			e.weights = append(e.weights, int64(a.amount))
+		}
+	}
+	e.out = grown(e.out, len(e.weights))
+	took := over - Money(e.split.share(int64(over), e.weights, e.weights, e.out))
+	n := 0
+	for k := range e.allocs {
+		a := &e.allocs[k]
+		if a.rule != r.index {
+			continue
+		}
+		back := Money(e.out[n])
+		n++
+		a.amount -= back
+		e.lines[a.line].cur += back
+		e.sums += back
+		st.discount -= back
+	}
+	if r.budget >= 0 {
+		e.useBudget(r, BudgetUse{Money: -took, Cost: -took})
+	}
+	if st.discount == 0 {
+		st.why = "max_discount"
+		if !st.told && !st.given && st.points == 0 {
+			e.unfire(r)
+		}
+	}
+	return took
+}
+
+// unfire forgets that a rule fired, whose discount was taken back whole.
+func (e *eval) unfire(r *rule) {
+	e.states[r.index].state = stateHeld
+	e.x.taken = slices.DeleteFunc(e.x.taken, func(t couponTaken) bool { return t.rule == r.index })
+	e.x.paid = slices.DeleteFunc(e.x.paid, func(p PointsPaid) bool { return p.Rule == r.id })
+	if r.budget >= 0 {
+		id := e.rb.doc.Budgets[r.budget].ID
+		e.use.budgets = slices.DeleteFunc(e.use.budgets, func(b BudgetUse) bool { return b.Budget == id && b.Rule == r.id })
+	}
 }
