@@ -119,6 +119,10 @@ func Publish(tx *db.Tx, document []byte, note string, copyOf int64, key ed25519.
 	}
 	payload, err := setVersion(document, version)
 	if err != nil {
+		// Not even the place of the version is there: the check says all of it.
+		if _, bad := check(document); bad != nil {
+			err = bad
+		}
 		return nil, Checked{}, err
 	}
 	got, err := check(payload)
