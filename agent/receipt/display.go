@@ -2,6 +2,8 @@ package receipt
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tillside/tillside/agent/loyalty"
 )
@@ -59,6 +61,18 @@ func Farewell(lang string, earned loyalty.Points, credited bool, columns int) Tw
 		t.Bottom = sides(word(lang, key), "+"+Number(lang, earned.String()), columns)
 	}
 	return t
+}
+
+// Credited is the line of a slip that says which points are not at the
+// centre yet.
+func Credited(lang string, p loyalty.Points) loyalty.PrintLine {
+	return loyalty.PrintLine{Kind: "pair", Text: sentence(word(lang, "to_be_credited")), Right: Number(lang, p.String())}
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // Amount writes money with two digits, as people of a language do.

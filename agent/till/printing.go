@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
@@ -32,7 +33,24 @@ func (t *Till) columns(asked int) int {
 
 // printLines lays the loyalty block out as plain lines.
 func (t *Till) printLines(p *priced, columns int) []string {
-	return receipt.Text(receipt.Layout(p.result.Print, t.columns(columns)))
+	return receipt.Text(receipt.Layout(t.block(p.result, p.credited()), t.columns(columns)))
+}
+
+// block is the loyalty block of the rulebook, and under it, when the points
+// still have to reach the centre, that they are to be credited: a customer
+// must not read them as already hers.
+func (t *Till) block(r *loyalty.Result, credited bool) []loyalty.PrintLine {
+	if !credited || len(r.Print) == 0 {
+		return r.Print
+	}
+	return append(slices.Clone(r.Print), receipt.Credited(t.c.Language, earned(r)))
+}
+
+// credited tells of a stored receipt what [priced.credited] tells of an open
+// one.
+func credited(r *store.Receipt, result *loyalty.Result) bool {
+	known := r.Member != nil
+	return (known || !r.Card.IsZero()) && (r.Offline || !known) && len(result.Earned) > 0
 }
 
 // queueSlip asks for a slip that is noted as queued to be printed. A queue
@@ -164,6 +182,7 @@ func (t *Till) slip(r *store.Receipt, columns int, copyMark string) (drivers.Sli
 			s.Blocks = append(s.Blocks, drivers.Text{Text: l, Align: drivers.Centre})
 		}
 	}
+	result.Print = t.block(&result, credited(r, &result))
 	lines := result.Print
 	if t.c.WholeSlip {
 		var basket loyalty.Receipt
