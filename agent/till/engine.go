@@ -112,8 +112,12 @@ func (e *engine) Greet(m *loyalty.Member, now time.Time, language string) Greeti
 		}
 	}
 	if doc.Tiers != nil {
+		at := m.Tier
+		if at == "" && len(doc.Tiers.Levels) > 0 {
+			at = doc.Tiers.Levels[0].ID // who has no tier yet is in the lowest, as when a basket is priced
+		}
 		for _, l := range doc.Tiers.Levels {
-			if l.ID != m.Tier {
+			if l.ID != at {
 				continue
 			}
 			g.TierName = in(l.Name, language)

@@ -319,6 +319,11 @@ func (t *Till) view(cu *customer, rules Rules) MemberAnswer {
 	for w := range cu.credited {
 		ids[w] = true
 	}
+	if len(ids) == 0 { // a new member has nothing, which is a balance too
+		for w := range g.Wallets {
+			ids[w] = true
+		}
+	}
 	for _, w := range slices.Sorted(maps.Keys(ids)) {
 		name, shown := g.Wallets[w]
 		if g.Wallets != nil && !shown {

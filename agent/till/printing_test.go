@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/sync/wire"
 )
 
 // Points that the centre has not confirmed are named so wherever the slip is
@@ -36,5 +39,19 @@ func TestSlipSaysToBeCredited(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who has never bought anything is greeted with a tier and a balance as well.
+func TestNewMemberHasTierAndBalance(t *testing.T) {
+	b := newBench(t)
+	b.put(annasCard, &loyalty.Member{ID: annasID, FirstName: "Anna"}, "active", wire.Mark{})
+	m := b.identify(annasCard).Member
+	if m.TierName == "" || len(m.Balances) == 0 || m.Balances[0].Active != 0 {
+		t.Errorf("tier %q, balances %+v", m.TierName, m.Balances)
+	}
+	stranger := b.identify("9990001112223").Member
+	if stranger.TierName != "" || len(stranger.Balances) != 0 {
+		t.Errorf("stranger: tier %q, balances %+v", stranger.TierName, stranger.Balances)
 	}
 }
