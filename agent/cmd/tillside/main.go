@@ -1,4 +1,4 @@
-// Tillside is the agent beside a till. See "tillside help".
+// Command tillside is the agent beside a till. See "tillside help".
 //
 // Exit codes, for scripts:
 //

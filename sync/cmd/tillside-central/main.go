@@ -1,4 +1,4 @@
-// Tillside-central is the centre: it serves tills and pages, and is the
+// Command tillside-central is the centre: it serves tills and pages, and is the
 // command of central IT for members, tills, rulebooks and the ledger.
 //
 // Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 a check
