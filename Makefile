@@ -32,13 +32,14 @@ up: build ## a centre and three tills with emulated devices, left running; print
 
 .PHONY: test
 test: ## every check and every test; installs what they need when root
-	@bash .ci/deps race browser machines
+	@bash .ci/deps race api browser machines
 	@$(MAKE) --no-print-directory check
 	@bash .ci/skipped
 
 .PHONY: check
 check: format vet cross ## what CI runs: format, vet, static analysis, every platform, all tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 30m ./...
+	go test -run '^TestHostile' ./agent/loyalty # once more without the race detector, which doubles the memory
 	bash .ci/machines
 
 .PHONY: test-short
