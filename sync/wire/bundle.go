@@ -16,6 +16,7 @@ import (
 type Bundle struct {
 	Version    int64       `json:"version"`              // grows with every publication; "go back" is a new, higher version
 	Name       string      `json:"name"`                 // programme
+	Tenant     string      `json:"tenant,omitempty"`     // the chain it is for
 	Issued     time.Time   `json:"issued"`               // whole seconds, UTC
 	NotAfter   time.Time   `json:"not_after,omitzero"`   // never activated after this; zero: no end
 	Stores     []string    `json:"stores,omitempty"`     // for these only; empty: for all
@@ -42,7 +43,8 @@ func KeyID(pub ed25519.PublicKey) string {
 }
 
 // SignedBytes is what the signatures of a bundle are over: a domain line, one
-// line per header field, an empty line, the payload.
+// line per header field, an empty line, the payload. The first form had no
+// tenant; a signature of one form is none of the other.
 func (b *Bundle) SignedBytes() ([]byte, error) {
 	if b.Version < 1 {
 		return nil, fmt.Errorf("%w: bundle version %d", ErrMalformed, b.Version)
@@ -51,9 +53,12 @@ func (b *Bundle) SignedBytes() ([]byte, error) {
 		return nil, fmt.Errorf("%w: bundle name %q", ErrMalformed, clip([]byte(b.Name)))
 	}
 	for _, s := range b.Stores {
-		if !plain(s, 1, 64) {
+		if !plain(s, 1, 64) || strings.Contains(s, ",") {
 			return nil, fmt.Errorf("%w: bundle store %q", ErrMalformed, clip([]byte(s)))
 		}
+	}
+	if b.Tenant != "" && !plain(b.Tenant, 1, 64) {
+		return nil, fmt.Errorf("%w: bundle tenant %q", ErrMalformed, clip([]byte(b.Tenant)))
 	}
 	stamp := func(t time.Time) string {
 		if t.IsZero() {
@@ -62,7 +67,11 @@ func (b *Bundle) SignedBytes() ([]byte, error) {
 		return t.UTC().Truncate(time.Second).Format(time.RFC3339)
 	}
 	var s strings.Builder
-	s.WriteString("tillside bundle v1\n")
+	if b.Tenant == "" {
+		s.WriteString("tillside bundle v1\n")
+	} else {
+		s.WriteString("tillside bundle v2\ntenant " + b.Tenant + "\n")
+	}
 	s.WriteString("version " + strconv.FormatInt(b.Version, 10) + "\n")
 	s.WriteString("name " + b.Name + "\n")
 	s.WriteString("issued " + stamp(b.Issued) + "\n")
@@ -85,7 +94,8 @@ func (b *Bundle) Sign(key ed25519.PrivateKey) error {
 }
 
 // Verify tells whether one of the trusted keys signed the bundle. It does
-// not look at version, expiry or stores; see [Bundle.Usable].
+// not look at tenant, version, expiry, stores or thresholds: package trust
+// does, and is what decides at a till.
 func (b *Bundle) Verify(trusted []PublicKey) error {
 	msg, err := b.SignedBytes()
 	if err != nil {

@@ -359,6 +359,15 @@ func vectors(t *testing.T) []vector {
 	add("bundle-version", "refuse", "bundle", "version changed after signing", bytes.Replace(item, []byte(`"version":7`), []byte(`"version":8`), 1), "public-key", pubHex)
 	add("bundle-stores", "refuse", "bundle", "store changed after signing", bytes.Replace(item, []byte(`"S1"`), []byte(`"S2"`), 1), "public-key", pubHex)
 	add("bundle-unsigned", "refuse", "bundle", "no signature", must(FeedItem(&Bundle{Version: 7, Name: "demo", Issued: b.Issued, Payload: b.Payload})), "public-key", pubHex)
+	ours := *b
+	ours.Tenant, ours.Signatures = "chain-1", nil
+	if err := ours.Sign(testKey); err != nil {
+		t.Fatal(err)
+	}
+	tenant := must(FeedItem(&ours))
+	add("bundle-tenant", "accept", "bundle", "for one chain", tenant, "public-key", pubHex)
+	add("bundle-tenant-other", "refuse", "bundle", "chain changed after signing", bytes.Replace(tenant, []byte("chain-1"), []byte("chain-2"), 1), "public-key", pubHex)
+	add("bundle-tenant-none", "refuse", "bundle", "chain taken out after signing", bytes.Replace(tenant, []byte(`"tenant":"chain-1",`), nil, 1), "public-key", pubHex)
 	add("bundle-stranger", "refuse", "bundle", "a key the till does not trust", item, "public-key", hex.EncodeToString(stranger))
 	key := bytes.Repeat([]byte{3}, 32)
 	for _, c := range [][3]string{{"ref-card", KindCard, "2000 0001-2500.8"}, {"ref-card-letters", KindCard, "ab12cd"}, {"ref-phone", KindPhone, "+48 601-234-567"}, {"ref-phone-00", KindPhone, "0048601234567"}} {

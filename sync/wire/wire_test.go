@@ -237,6 +237,7 @@ func TestBundle(t *testing.T) {
 		"version": func(b *Bundle) { b.Version++ }, "name": func(b *Bundle) { b.Name = "other" }, "stores": func(b *Bundle) { b.Stores = nil },
 		"end": func(b *Bundle) { b.NotAfter = time.Time{} }, "payload": func(b *Bundle) { b.Payload[3] ^= 1 }, "unsigned": func(b *Bundle) { b.Signatures = nil },
 		"signature": func(b *Bundle) { b.Signatures[0].Sig[5] ^= 1 }, "key id": func(b *Bundle) { b.Signatures[0].Key = "x" },
+		"tenant": func(b *Bundle) { b.Tenant = "other" }, "a store that looks like two": func(b *Bundle) { b.Stores = []string{"S1,S2"} },
 		"name with a line end": func(b *Bundle) { b.Name = "a\nversion 9" }, "zero": func(b *Bundle) { b.Version = 0 },
 		"many": func(b *Bundle) { b.Signatures = make([]Signature, 1000) },
 	} {
