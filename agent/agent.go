@@ -217,7 +217,7 @@ func (a *Agent) buildTill() error {
 	}
 	s := a.o.Settings
 	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
-	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, WholeSlip: s.Slip.Content == "receipt",
+	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, Idle: s.Display.Idle, WholeSlip: s.Slip.Content == "receipt",
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
 		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now}

@@ -32,6 +32,7 @@ type Agent struct {
 	API         API      `toml:"api"`
 	Centre      Centre   `toml:"centre"`
 	Slip        Slip     `toml:"slip"`
+	Display     Display  `toml:"display"`
 	Log         Log      `toml:"log"`
 	Health      Health   `toml:"health"`
 	Devices     []Device `toml:"devices"`
@@ -73,6 +74,12 @@ type Slip struct {
 	// Patience is how long a slip waits for a printer that is not ready; then
 	// it is dropped and reported, so that no later customer gets it.
 	Patience Duration `toml:"patience"`
+}
+
+// Display is what the customer display says by itself.
+type Display struct {
+	// Idle is the two lines between customers; empty: it stays dark.
+	Idle []string `toml:"idle"`
 }
 
 // Log is where the agent's story goes.
@@ -214,6 +221,9 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	}
 	if d := time.Duration(a.Slip.Patience); d < 0 || d > 10*time.Minute {
 		bad("slip.patience", d.String(), "want 0s to 10m")
+	}
+	if len(a.Display.Idle) > 2 {
+		bad("display.idle", fmt.Sprintf("%d lines", len(a.Display.Idle)), "at most 2 lines: a customer display has no more")
 	}
 	oneOf(bad, "log.level", a.Log.Level, []string{"debug", "info", "warn", "error"})
 	oneOf(bad, "log.format", a.Log.Format, []string{"text", "json"})

@@ -21,7 +21,7 @@ func TestSampleIsTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := DefaultAgent()
-	got.API.Origins, got.Slip.Header = nil, nil // [] in the file, nil in the default
+	got.API.Origins, got.Slip.Header, got.Display.Idle = nil, nil, nil // [] in the file, nil in the default
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("sample with its values uncommented:\n%+v\nDefaultAgent:\n%+v", *got, want)
 	}

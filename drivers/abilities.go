@@ -47,6 +47,27 @@ type Tester interface {
 	TestPage(ctx context.Context) (Outcome, error)
 }
 
+// Typesetter is a printer or display that tells what its letters are, so that a
+// text is laid out once, for this device: with its own letters, which may be
+// more than the text had (Щ is Shch), and within its own widths.
+type Typesetter interface {
+	// Spell writes texts that will stand on one line in the letters the device
+	// has. What it gives back is shown as it is, letter for letter.
+	Spell(parts ...string) []string
+	// Wide is how many letters of double width a line holds; 0 when the device
+	// has none.
+	Wide() int
+	// Draws tells whether a code comes out as bars or dots that a scanner
+	// reads. One that does not is better printed as its text.
+	Draws(b Block) bool
+}
+
+// Scroller is a display that can show a line longer than itself.
+type Scroller interface {
+	// Scrolls tells whether it is set to.
+	Scrolls() bool
+}
+
 // Amounts are in minor units (grosz, kopeck, cent), quantities in thousandths,
 // percents in hundredths of a percent.
 

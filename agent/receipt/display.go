@@ -8,57 +8,108 @@ import (
 	"github.com/tillside/tillside/agent/loyalty"
 )
 
-// Two is the two lines of a customer display.
+// Two is the two lines of a customer display. A line may be longer than the
+// display when its Screen scrolls.
 type Two struct{ Top, Bottom string }
 
-// fit keeps a display line within the columns: a name that is too long loses
-// its end rather than its greeting.
-func fit(s string, columns int) string {
-	s = plainSpaces(clean(s))
-	if width(s) <= columns {
-		return s
-	}
-	return strings.TrimRight(string([]rune(s)[:columns-1]), " ") + "."
+// Screen is the display that texts are made for.
+type Screen struct {
+	Columns int
+	// Scrolls says that a line that is too long moves past. A sum never does.
+	Scrolls bool
+	// Spell writes texts in the letters the display has. Nil: it has them all.
+	Spell func(parts ...string) []string
 }
 
-// sides puts one text left and one right on one line, cutting the left one.
-func sides(left, right string, columns int) string {
-	right = plainSpaces(clean(right))
-	left = fit(left, max(1, columns-1-width(right)))
-	return left + strings.Repeat(" ", max(1, columns-width(left)-width(right))) + right
+func (s Screen) spell(text string) string {
+	return plainSpaces(Paper{Spell: s.Spell}.spell(text)[0])
+}
+
+// fit keeps a text within the columns, cutting its end where it may not scroll.
+func (s Screen) fit(text string, scrolls bool) string {
+	text = s.spell(text)
+	if width(text) <= s.Columns || scrolls {
+		return text
+	}
+	first, _ := head(text, s.Columns-1)
+	return strings.TrimRight(first, " ,.") + "."
+}
+
+// sides puts one text left and one right on one line. The right one is a sum
+// and stays whole; of the left ones the first that fits beside it is taken, and
+// the last one is cut when none does.
+func (s Screen) sides(right string, left ...string) string {
+	right = s.spell(right)
+	room := s.Columns - 1 - width(right)
+	label := ""
+	for i, l := range left {
+		if l = s.spell(l); width(l) <= room || i == len(left)-1 {
+			label = l
+			break
+		}
+	}
+	if room < 4 { // a letter and a full stop say nothing
+		label = ""
+	} else {
+		label = Screen{Columns: room}.fit(label, false)
+	}
+	return label + strings.Repeat(" ", max(0, s.Columns-width(label)-width(right))) + right
+}
+
+// middle centres a text that fits.
+func (s Screen) middle(text string) string {
+	text = s.fit(text, s.Scrolls)
+	return place(text, s.Columns, "center")
 }
 
 // Greeting is shown when a card was read: the name, and the balance where it
-// is known.
-func Greeting(lang, name string, known bool, balance loyalty.Points, columns int) Two {
-	top := fit(Hello(lang, name), columns)
-	if name != "" && width(Hello(lang, name)) > columns {
-		top = fit(clean(name), columns)
+// is known. A name that leaves no room for the greeting stands alone.
+func (s Screen) Greeting(lang, name string, known bool, balance loyalty.Points) Two {
+	top := s.spell(Hello(lang, name))
+	if alone := s.spell(name + "!"); name != "" && width(top) > s.Columns && width(alone) <= s.Columns {
+		top = alone
 	}
+	top = s.fit(top, s.Scrolls)
 	if !known {
-		return Two{top, fit(Card(lang), columns)}
+		return Two{top, s.fit(Card(lang), s.Scrolls)}
 	}
-	return Two{top, sides(word(lang, "balance"), Number(lang, balance.String()), columns)}
+	return Two{top, s.sides(Number(lang, balance.String()), word(lang, "balance"))}
 }
 
-// Sale is shown while a basket is priced: what is to pay and what it earns.
-func Sale(lang string, total loyalty.Money, earned loyalty.Points, columns int) Two {
-	t := Two{Top: sides(word(lang, "total"), Amount(lang, total), columns)}
-	if earned > 0 {
-		t.Bottom = sides(word(lang, "earned"), "+"+Number(lang, earned.String()), columns)
+// Sale is shown while a basket is priced: what is to pay, and the points it
+// uses or earns.
+func (s Screen) Sale(lang string, total loyalty.Money, spent, earned loyalty.Points) Two {
+	t := Two{Top: s.sides(Amount(lang, total), word(lang, "total"))}
+	switch {
+	case spent > 0:
+		t.Bottom = s.sides("-"+Number(lang, spent.String()), word(lang, "spent"))
+	case earned > 0:
+		t.Bottom = s.sides("+"+Number(lang, earned.String()), word(lang, "earned"))
 	}
 	return t
 }
 
 // Farewell is shown when the receipt is closed.
-func Farewell(lang string, earned loyalty.Points, credited bool, columns int) Two {
-	t := Two{Top: fit(word(lang, "thanks"), columns)}
+func (s Screen) Farewell(lang string, earned loyalty.Points, credited bool) Two {
+	t := Two{Top: s.fit(word(lang, "thanks"), s.Scrolls)}
 	if earned > 0 {
-		key := "earned"
+		labels := []string{word(lang, "earned")}
 		if credited {
-			key = "to_be_credited"
+			labels = append([]string{sentence(word(lang, "to_be_credited"))}, labels...)
 		}
-		t.Bottom = sides(word(lang, key), "+"+Number(lang, earned.String()), columns)
+		t.Bottom = s.sides("+"+Number(lang, earned.String()), labels...)
+	}
+	return t
+}
+
+// Idle is shown between customers: the shop's own two lines, centred.
+func (s Screen) Idle(lines []string) Two {
+	var t Two
+	if len(lines) > 0 {
+		t.Top = s.middle(lines[0])
+	}
+	if len(lines) > 1 {
+		t.Bottom = s.middle(lines[1])
 	}
 	return t
 }

@@ -1,8 +1,10 @@
 // Package receipt lays out what is printed and shown: the loyalty block of a
-// slip for a printer's columns, and the two lines of a customer display.
+// slip for a printer's columns, slips of their own (a return, a coupon, a
+// stamp card, a joining), and the two lines of a customer display.
 //
 // It is pure. The rules decide what is said (loyalty.PrintLine, in the
-// customer's language); this package decides where on the paper it stands:
+// customer's language), or the builders here do with the words of words/*.json;
+// a Paper decides where it stands:
 //
 //	{pair "Balance" "1,234.50"}   ->  "Balance               1,234.50"
 //	{text "120 more to Silver"}   ->  wrapped at words, continuation lines kept
@@ -10,12 +12,14 @@
 // A column is one character of normal width; "big" letters take two. Every
 // laid-out line has at most the given columns; nothing is ever cut off, since
 // half a sum is worse than one more line.
+//
+// Letters that the device lacks are replaced before anything is measured
+// (Paper.Spell): on a Polish printer Щ is four letters, and a line that was
+// wrapped before that would not fit any more.
 package receipt
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tillside/tillside/agent/loyalty"
 )
@@ -26,158 +30,136 @@ const (
 	MaxColumns = 64
 )
 
+// Paper is what a slip is laid out for.
+type Paper struct {
+	Columns int
+	// Wide is how many letters of double width a line holds. 0 means half the
+	// columns; below 0 there are none, and big letters become bold ones.
+	Wide int
+	// Spell writes texts that stand on one line in the letters the device has.
+	// Nil: it has them all.
+	Spell func(parts ...string) []string
+	// Draws tells whether a code comes out as bars; one that does not is
+	// printed as text. Nil: every code does.
+	Draws func(Row) bool
+}
+
 // Row is one laid-out row. Exactly one of Text, Code and QR is meant: a row
 // of text (which may be empty), a linear barcode or a QR code.
 type Row struct {
-	Text string
+	Text string // with the blanks that align it, but for big letters
 	Bold bool
-	Big  bool   // double width and height; Text has at most half the columns
+	Big  bool   // double width and height; at most Wide letters
 	Code string // data of a linear barcode
 	QR   string // data of a QR code
+	// Align of big letters, a printer's own business: left, center, right.
+	Align string
+
+	columns int
 }
 
-// Layout lays paragraphs out for a number of columns.
+// Layout lays paragraphs out for a number of columns and any letters.
 func Layout(lines []loyalty.PrintLine, columns int) []Row {
-	columns = min(max(columns, MinColumns), MaxColumns)
+	return Paper{Columns: columns}.Layout(lines)
+}
+
+// Layout lays paragraphs out.
+func (p Paper) Layout(lines []loyalty.PrintLine) []Row {
+	p.Columns = min(max(p.Columns, MinColumns), MaxColumns)
+	if p.Wide == 0 {
+		p.Wide = p.Columns / 2
+	}
 	var rows []Row
 	for _, l := range lines {
-		switch l.Kind {
-		case "barcode":
-			rows = append(rows, Row{Code: l.Text})
-		case "qr":
-			rows = append(rows, Row{QR: l.Text})
-		case "rule":
-			rows = append(rows, Row{Text: strings.Repeat("-", columns)})
-		case "blank":
-			rows = append(rows, Row{})
-		case "pair":
-			for _, s := range pair(clean(l.Text), clean(l.Right), columns) {
-				rows = append(rows, Row{Text: s, Bold: l.Bold})
-			}
-		case "big":
-			for _, s := range Wrap(clean(l.Text), columns/2) {
-				rows = append(rows, Row{Text: place(s, columns/2, orCenter(l.Align)), Bold: l.Bold, Big: true})
-			}
-		default:
-			for _, s := range Wrap(clean(l.Text), columns) {
-				rows = append(rows, Row{Text: place(s, columns, l.Align), Bold: l.Bold})
-			}
-		}
+		rows = append(rows, p.paragraph(l)...)
 	}
 	for i := range rows {
-		rows[i].Text = plainSpaces(rows[i].Text)
+		rows[i].Text, rows[i].columns = plainSpaces(rows[i].Text), p.Columns
 	}
 	return rows
 }
 
-// plainSpaces replaces the spaces that hold a number together, once the lines
-// are laid out: few printers have them.
-func plainSpaces(s string) string { return strings.ReplaceAll(s, "\u00a0", " ") }
-
-func orCenter(align string) string {
-	if align == "" {
-		return "center"
+func (p Paper) paragraph(l loyalty.PrintLine) (rows []Row) {
+	text := p.spell(l.Text, l.Right)
+	add := func(lines []string, align string, bold bool) {
+		for _, s := range lines {
+			rows = append(rows, Row{Text: place(s, p.Columns, align), Bold: bold})
+		}
 	}
-	return align
+	switch l.Kind {
+	case "barcode", "qr":
+		r := Row{Code: l.Text}
+		if l.Kind == "qr" {
+			r = Row{QR: l.Text}
+		}
+		if p.Draws == nil || p.Draws(r) {
+			return append(rows, r)
+		}
+		add(Wrap(text[0], p.Columns), "center", true)
+	case "rule":
+		add([]string{strings.Repeat("-", p.Columns)}, "", false)
+	case "blank":
+		rows = append(rows, Row{})
+	case "pair":
+		add(pair(text[0], text[1], p.Columns), "", l.Bold)
+	case "big":
+		align := l.Align
+		if align == "" {
+			align = "center"
+		}
+		// A word broken in two is worse than a small one.
+		if p.Wide < 2 || longest(text[0]) > p.Wide {
+			add(Wrap(text[0], p.Columns), align, true)
+			break
+		}
+		for _, s := range Wrap(text[0], p.Wide) {
+			rows = append(rows, Row{Text: s, Bold: l.Bold, Big: true, Align: align})
+		}
+	default:
+		add(Wrap(text[0], p.Columns), l.Align, l.Bold)
+	}
+	return rows
+}
+
+// spell cleans texts that stand on one line and writes them in the letters of
+// the device. The blanks inside numbers stay what they are until all is laid
+// out.
+func (p Paper) spell(texts ...string) []string {
+	for i := range texts {
+		texts[i] = clean(texts[i])
+	}
+	if p.Spell == nil {
+		return texts
+	}
+	var parts []string
+	var count []int
+	for _, s := range texts {
+		held := strings.Split(s, string(hard))
+		parts, count = append(parts, held...), append(count, len(held))
+	}
+	parts = p.Spell(parts...)
+	for i, n := range count {
+		texts[i] = strings.Join(parts[:n], string(hard))
+		parts = parts[n:]
+	}
+	return texts
 }
 
 // Text gives the rows as plain lines, for a printer that somebody else
-// drives. Barcodes are not among them; big letters are as wide as others.
+// drives: big letters are as wide as others, codes are their text.
 func Text(rows []Row) []string {
 	lines := []string{}
 	for _, r := range rows {
-		if r.Code == "" && r.QR == "" {
+		switch {
+		case r.Code != "", r.QR != "":
+			for _, s := range Wrap(clean(r.Code+r.QR), r.columns) {
+				lines = append(lines, place(plainSpaces(s), r.columns, "center"))
+			}
+		case r.Big:
+			lines = append(lines, place(r.Text, r.columns, r.Align))
+		default:
 			lines = append(lines, strings.TrimRight(r.Text, " "))
 		}
 	}
 	return lines
-}
-
-// clean keeps control characters away from a printer: in a name or a rule's
-// text they could be commands.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case unicode.IsControl(r), r == utf8.RuneError, unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, s)
-}
-
-func width(s string) int { return utf8.RuneCountInString(s) }
-
-// pair puts one text left and one right. When they do not fit on one line the
-// left one is wrapped and the right one stands at the end of the last line, or
-// on its own.
-func pair(left, right string, columns int) []string {
-	if right == "" {
-		return Wrap(left, columns)
-	}
-	if width(right) > columns {
-		return append(Wrap(left, columns), Wrap(right, columns)...)
-	}
-	lines := Wrap(left, columns)
-	last := lines[len(lines)-1]
-	if width(last)+1+width(right) > columns && width(last) > 0 {
-		// Leave room beside the last word rather than a line for the number
-		// alone, where the words allow it.
-		if room := columns - 1 - width(right); room >= columns/3 && room >= longest(left) {
-			lines = Wrap(left, room)
-			last = lines[len(lines)-1]
-		} else {
-			return append(lines, place(right, columns, "right"))
-		}
-	}
-	lines[len(lines)-1] = last + strings.Repeat(" ", columns-width(last)-width(right)) + right
-	return lines
-}
-
-func longest(s string) int {
-	n := 0
-	for _, w := range strings.Fields(s) {
-		n = max(n, width(w))
-	}
-	return n
-}
-
-// Wrap breaks a text at its spaces into lines of at most columns characters.
-// A word that is longer than a line is broken where the line ends. The result
-// has at least one line.
-func Wrap(s string, columns int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		if line != "" && width(line)+1+width(word) <= columns {
-			line += " " + word
-			continue
-		}
-		if line != "" {
-			lines = append(lines, line)
-		}
-		for width(word) > columns {
-			head := string([]rune(word)[:columns])
-			lines = append(lines, head)
-			word = word[len(head):]
-		}
-		line = word
-	}
-	return append(lines, line)
-}
-
-// place aligns a text within the columns.
-func place(s string, columns int, align string) string {
-	room := columns - width(s)
-	if room <= 0 {
-		return s
-	}
-	switch align {
-	case "right":
-		return strings.Repeat(" ", room) + s
-	case "center":
-		return strings.Repeat(" ", room/2) + s
-	}
-	return s
 }

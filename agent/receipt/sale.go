@@ -76,12 +76,7 @@ func Paragraphs(lang string, r *loyalty.Receipt, res *loyalty.Result) []loyalty.
 }
 
 // date is the receipt's own time, as people of a language write it.
-func date(lang string, r *loyalty.Receipt) string {
-	if lang == "en" {
-		return r.Time.Format("2006-01-02 15:04")
-	}
-	return r.Time.Format("02.01.2006 15:04")
-}
+func date(lang string, r *loyalty.Receipt) string { return r.Time.Format(dayForm(lang) + " 15:04") }
 
 func comma(lang string) string {
 	if lang == "ru" || lang == "pl" {

@@ -1,7 +1,12 @@
 package receipt
 
 import (
+	"embed"
+	"encoding/json"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 )
@@ -60,21 +65,9 @@ func Plural(lang string, p loyalty.Points) Form {
 	return Many
 }
 
-var pointWords = map[string][4]string{
-	"en": {"point", "points", "points", "points"},
-	"ru": {"балл", "балла", "баллов", "балла"},
-	"pl": {"punkt", "punkty", "punktów", "punktu"},
-}
-
 // Points writes an amount with the right form of the word: "35 points",
 // "2,5 балла".
-func Points(lang string, p loyalty.Points) string {
-	w, ok := pointWords[lang]
-	if !ok {
-		w, lang = pointWords["en"], "en"
-	}
-	return Number(lang, p.String()) + " " + w[Plural(lang, p)]
-}
+func Points(lang string, p loyalty.Points) string { return say(lang, "points", "n", p) }
 
 // Number writes a decimal as people of a language do: "1,234.50", "1 234,50".
 // Zeros at the end of the fraction go when all of it is zero.
@@ -107,28 +100,108 @@ func Number(lang, s string) string {
 	return out
 }
 
-// texts are the words of slips and displays that no rule provides.
-var texts = map[string]map[string]string{
-	"en": {"hello": "Welcome", "hello_name": "Hello, %s!", "balance": "Balance", "earned": "Earned", "spent": "Spent",
-		"to_be_credited": "to be credited", "copy": "COPY", "thanks": "Thank you!", "next": "Next customer, please",
-		"total": "To pay", "unknown_card": "Card accepted", "receipt": "Receipt", "gross": "Goods", "discount": "Discount", "paid_points": "Paid with points",
-		"tender_cash": "Cash", "tender_card": "Bank card", "tender_gift_card": "Gift card"},
-	"ru": {"hello": "Добро пожаловать", "hello_name": "Здравствуйте, %s!", "balance": "Баланс", "earned": "Начислено", "spent": "Списано",
-		"to_be_credited": "будет начислено", "copy": "КОПИЯ", "thanks": "Спасибо!", "next": "Следующий, пожалуйста",
-		"total": "К оплате", "unknown_card": "Карта принята", "receipt": "Чек", "gross": "Товары", "discount": "Скидка", "paid_points": "Оплачено баллами",
-		"tender_cash": "Наличные", "tender_card": "Банковская карта", "tender_gift_card": "Подарочная карта"},
-	"pl": {"hello": "Witamy", "hello_name": "Witaj, %s!", "balance": "Saldo", "earned": "Naliczono", "spent": "Wykorzystano",
-		"to_be_credited": "do naliczenia", "copy": "KOPIA", "thanks": "Dziękujemy!", "next": "Zapraszamy",
-		"total": "Do zapłaty", "unknown_card": "Karta przyjęta", "receipt": "Paragon", "gross": "Towary", "discount": "Rabat", "paid_points": "Zapłacono punktami",
-		"tender_cash": "Gotówka", "tender_card": "Karta płatnicza", "tender_gift_card": "Karta podarunkowa"},
+// The words of slips and displays that no rule provides stand in words/*.json:
+// key -> text, or key -> plural category -> text. A text names its blanks in
+// braces: "{n} reserved at store {stores}". A new text is a line in each file.
+//
+//go:embed words/*.json
+var wordFiles embed.FS
+
+// Languages are those of the word files.
+var Languages = []string{"en", "ru", "pl"}
+
+// phrase is one text with its plural forms; a text without any is "other".
+type phrase map[string]string
+
+// UnmarshalJSON takes a text or an object of plural forms.
+func (p *phrase) UnmarshalJSON(b []byte) error {
+	var one string
+	if err := json.Unmarshal(b, &one); err == nil {
+		*p = phrase{"other": one}
+		return nil
+	}
+	return json.Unmarshal(b, (*map[string]string)(p))
 }
 
-// word gives a text of a language, English where it is missing.
-func word(lang, key string) string {
-	if w := texts[lang][key]; w != "" {
-		return w
+var texts = sync.OnceValue(func() map[string]map[string]phrase {
+	all := map[string]map[string]phrase{}
+	for _, lang := range Languages {
+		b, err := wordFiles.ReadFile("words/" + lang + ".json")
+		words := map[string]phrase{}
+		if err == nil {
+			err = json.Unmarshal(b, &words)
+		}
+		if err != nil {
+			panic("receipt: words " + lang + ": " + err.Error()) // part of the program; a test reads them
+		}
+		all[lang] = words
 	}
-	return texts["en"][key]
+	return all
+})
+
+var categories = map[Form]string{One: "one", Few: "few", Many: "many", Other: "other"}
+
+// say fills a text in: name and value by turns. Numbers are written as people
+// of the language do; the value of "n" chooses the plural form.
+func say(lang, key string, args ...any) string {
+	p := texts()[lang][key]
+	if p == nil {
+		lang = "en"
+		p = texts()[lang][key]
+	}
+	form := "other"
+	var pairs []string
+	for i := 0; i+1 < len(args); i += 2 {
+		name, text := args[i].(string), ""
+		switch v := args[i+1].(type) {
+		case loyalty.Points:
+			text = Number(lang, v.String())
+			if name == "n" {
+				form = categories[Plural(lang, v)]
+			}
+		case int64:
+			text = Number(lang, strconv.FormatInt(v, 10))
+			if name == "n" {
+				form = categories[Plural(lang, loyalty.Points(v)*100)]
+			}
+		case string:
+			text = v
+		}
+		pairs = append(pairs, "{"+name+"}", text)
+	}
+	s, ok := p[form]
+	if !ok {
+		s = p["other"]
+	}
+	return strings.NewReplacer(pairs...).Replace(s)
+}
+
+// word gives a text of a language without blanks, English where it is missing.
+func word(lang, key string) string { return say(lang, key) }
+
+// list puts several names into one sentence: "A, B and C".
+func list(lang string, names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " " + word(lang, "and") + " " + names[len(names)-1]
+}
+
+// Date writes a day (YYYY-MM-DD) as people of a language do; what is no day
+// stays as it is.
+func Date(lang, day string) string {
+	t, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		return day
+	}
+	return t.Format(dayForm(lang))
+}
+
+func dayForm(lang string) string {
+	if lang == "ru" || lang == "pl" {
+		return "02.01.2006"
+	}
+	return "2 Jan 2006"
 }
 
 // Hello greets by name, or without one.
@@ -136,7 +209,7 @@ func Hello(lang, name string) string {
 	if name == "" {
 		return word(lang, "hello")
 	}
-	return strings.Replace(word(lang, "hello_name"), "%s", clean(name), 1)
+	return say(lang, "hello_name", "name", clean(name))
 }
 
 // CopyMark is printed first on a slip that is printed again.

@@ -70,8 +70,8 @@ func balance(cu *customer) loyalty.Points {
 
 // greet shows the customer that the card was taken.
 func (t *Till) greet(cu *customer) {
-	t.show(func(columns int) receipt.Two {
-		return receipt.Greeting(t.lang(cu), cu.member.FirstName, cu.known, balance(cu), columns)
+	t.show(greetingStays, func(s receipt.Screen) receipt.Two {
+		return s.Greeting(t.lang(cu), cu.member.FirstName, cu.known, balance(cu))
 	})
 }
 
@@ -95,33 +95,58 @@ func earned(r *loyalty.Result) (p loyalty.Points) {
 
 // showSale shows what is to pay.
 func (t *Till) showSale(p *priced) {
-	t.show(func(columns int) receipt.Two {
-		return receipt.Sale(t.lang(p.cu), p.result.Totals.Net, earned(p.result), columns)
+	t.show(saleStays, func(s receipt.Screen) receipt.Two {
+		return s.Sale(t.lang(p.cu), p.result.Totals.Net, p.points(), earned(p.result))
 	})
 }
 
 // farewell is shown when the receipt is closed.
 func (t *Till) farewell(p *priced) {
-	t.show(func(columns int) receipt.Two {
-		return receipt.Farewell(t.lang(p.cu), earned(p.result), p.credited(), columns)
+	t.show(farewellStays, func(s receipt.Screen) receipt.Two {
+		return s.Farewell(t.lang(p.cu), earned(p.result), p.credited())
 	})
+}
+
+// How long a text stands when nothing follows it. A basket may wait for a
+// customer who runs back for milk; a farewell is for the one who goes.
+const (
+	greetingStays = time.Minute
+	saleStays     = 5 * time.Minute
+	farewellStays = 8 * time.Second
+)
+
+// shown is a text for the display and how long it stands.
+type shown struct {
+	receipt.Two
+	stays time.Duration
+}
+
+// screen is what texts for a display are made for.
+func screen(d drivers.Display) receipt.Screen {
+	s := receipt.Screen{}
+	if s.Columns, _ = d.Size(); s.Columns <= 0 {
+		s.Columns = 20
+	}
+	if a, ok := drivers.As[drivers.Typesetter](d); ok {
+		s.Spell = a.Spell
+	}
+	if a, ok := drivers.As[drivers.Scroller](d); ok {
+		s.Scrolls = a.Scrolls()
+	}
+	return s
 }
 
 // show puts two lines on the display, if there is one. The newest text wins:
 // one that waits is replaced.
-func (t *Till) show(f func(columns int) receipt.Two) {
+func (t *Till) show(stays time.Duration, f func(receipt.Screen) receipt.Two) {
 	d := t.c.Devices.Display()
 	if d == nil {
 		return
 	}
-	columns, _ := d.Size()
-	if columns <= 0 {
-		columns = 20
-	}
-	two := f(columns)
+	next := shown{f(screen(d)), stays}
 	for {
 		select {
-		case t.texts <- two:
+		case t.texts <- next:
 			return
 		default:
 		}
@@ -133,22 +158,33 @@ func (t *Till) show(f func(columns int) receipt.Two) {
 }
 
 // RunDisplay writes to the display until ctx is done, so that no sale waits
-// for a slow line.
+// for a slow line. When a text has stood its time the shop's own comes back.
 func (t *Till) RunDisplay(ctx context.Context) error {
+	idle := time.NewTimer(0)
+	defer idle.Stop()
 	for {
+		var next shown
 		select {
-		case two := <-t.texts:
-			d := t.c.Devices.Display()
-			if d == nil {
-				continue
+		case next = <-t.texts:
+			idle.Reset(next.stays)
+		case <-idle.C:
+			if d := t.c.Devices.Display(); d != nil && len(t.c.Idle) > 0 {
+				next.Two = screen(d).Idle(t.c.Idle)
 			}
-			one, cancel := context.WithTimeout(ctx, displayPatience)
-			if err := d.Show(one, two.Top, two.Bottom); err != nil && ctx.Err() == nil {
-				t.c.Log.Debug("display", "error", err)
-			}
-			cancel()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		d := t.c.Devices.Display()
+		if d == nil {
+			continue
+		}
+		one, cancel := context.WithTimeout(ctx, displayPatience)
+		if err := d.Show(one, next.Top, next.Bottom); err != nil && ctx.Err() == nil {
+			t.c.Log.Debug("display", "error", err)
+			if next.stays == 0 {
+				idle.Reset(displayPatience) // the shop's text is worth another try
+			}
+		}
+		cancel()
 	}
 }

@@ -112,7 +112,7 @@ func (t *Till) printSlip(ctx context.Context, id string) error {
 	if r.Copies > 0 {
 		copyMark = receipt.CopyMark(t.c.Language)
 	}
-	slip, err := t.slip(r, p.Columns(), copyMark)
+	slip, err := t.slip(r, p, copyMark)
 	if err != nil {
 		return err
 	}
@@ -168,19 +168,15 @@ func (t *Till) slipEnded(id string, s store.Slip, detail string) {
 }
 
 // slip makes what the printer is given.
-func (t *Till) slip(r *store.Receipt, columns int, copyMark string) (drivers.Slip, error) {
+func (t *Till) slip(r *store.Receipt, p drivers.Printer, copyMark string) (drivers.Slip, error) {
 	var result loyalty.Result
 	if err := json.Unmarshal(r.Result, &result); err != nil {
 		return drivers.Slip{}, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
 	}
-	if columns <= 0 {
-		columns = defaultColumns
-	}
 	s := drivers.Slip{ID: r.ID, CopyMark: copyMark}
+	var head []loyalty.PrintLine
 	for _, h := range t.c.Header {
-		for _, l := range receipt.Wrap(h, columns) {
-			s.Blocks = append(s.Blocks, drivers.Text{Text: l, Align: drivers.Centre})
-		}
+		head = append(head, loyalty.PrintLine{Text: h, Align: "center"})
 	}
 	result.Print = t.block(&result, credited(r, &result))
 	lines := result.Print
@@ -191,9 +187,26 @@ func (t *Till) slip(r *store.Receipt, columns int, copyMark string) (drivers.Sli
 		}
 		lines = receipt.Paragraphs(t.c.Language, &basket, &result)
 	}
-	s.Blocks = append(s.Blocks, Blocks(receipt.Layout(lines, columns))...)
+	s.Blocks = append(s.Blocks, Blocks(Paper(p).Layout(append(head, lines...)))...)
 	s.Blocks = append(s.Blocks, drivers.Feed{Lines: 1}, drivers.Cut{})
 	return s, nil
+}
+
+// Paper is what slips for a printer are laid out for: its columns, its letters,
+// and the codes it has.
+func Paper(p drivers.Printer) receipt.Paper {
+	out := receipt.Paper{Columns: p.Columns()}
+	if out.Columns <= 0 {
+		out.Columns = defaultColumns
+	}
+	if a, ok := drivers.As[drivers.Typesetter](p); ok {
+		out.Spell = a.Spell
+		if out.Wide = a.Wide(); out.Wide == 0 {
+			out.Wide = -1
+		}
+		out.Draws = func(r receipt.Row) bool { return a.Draws(Blocks([]receipt.Row{r})[0]) }
+	}
+	return out
 }
 
 // Blocks turns laid-out rows into what a printer driver takes.
@@ -206,13 +219,15 @@ func Blocks(rows []receipt.Row) []drivers.Block {
 		case r.QR != "":
 			blocks = append(blocks, drivers.QR{Data: r.QR, Align: drivers.Centre})
 		case r.Big:
-			blocks = append(blocks, drivers.Text{Text: r.Text, Bold: r.Bold, Width: 2, Height: 2})
+			blocks = append(blocks, drivers.Text{Text: r.Text, Bold: r.Bold, Width: 2, Height: 2, Align: aligns[r.Align]})
 		default:
 			blocks = append(blocks, drivers.Text{Text: r.Text, Bold: r.Bold})
 		}
 	}
 	return blocks
 }
+
+var aligns = map[string]drivers.Align{"center": drivers.Centre, "right": drivers.Right}
 
 // barcode takes EAN-13 for 12 or 13 digits, Code 128 for the rest.
 func barcode(data string) drivers.Barcode {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tillside/tillside/agent/health"
 	"github.com/tillside/tillside/agent/loyalty"
-	"github.com/tillside/tillside/agent/receipt"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/sync/wire"
@@ -121,7 +120,8 @@ type Config struct {
 	LookupKey   []byte // nil: not enrolled
 	TokenKey    []byte // 16 or 32 bytes
 	Header      []string
-	WholeSlip   bool // goods and sums on the slip, too
+	WholeSlip   bool     // goods and sums on the slip, too
+	Idle        []string // the display's two lines between customers; optional
 	Practice    bool
 	MaxBody     int
 	Origins     []string
@@ -149,8 +149,8 @@ type Till struct {
 	calls   keyLock // by idempotency key
 	sales   keyLock // by receipt
 	drafts  drafts
-	slips   chan string      // receipt ids whose slip is to be printed
-	texts   chan receipt.Two // for the display, the newest only
+	slips   chan string // receipt ids whose slip is to be printed
+	texts   chan shown  // for the display, the newest only
 	started time.Time
 
 	hostMu sync.RWMutex
@@ -182,7 +182,7 @@ func New(c Config) (*Till, error) {
 	if c.Journal == nil || c.Cache == nil || c.Rules == nil || c.Link == nil || c.Devices == nil || c.Programs == nil || c.Health == nil {
 		return nil, errors.New("till: a part is missing")
 	}
-	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan string, 64), texts: make(chan receipt.Two, 1), started: c.Now()}
+	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan string, 64), texts: make(chan shown, 1), started: c.Now()}
 	t.events = newEvents(t)
 	return t, nil
 }

@@ -198,10 +198,40 @@ func (p *Page) Encode(s string) []byte {
 			out = append(out, b)
 			continue
 		}
+		if i > 0 && rs[i-1] == joiner {
+			continue // one picture made of several: its first part stands for it
+		}
 		sub := p.substitute(r)
+		if len(sub) > 1 && unicode.IsUpper(r) && inCapitals(rs, i) {
+			sub = p.capitals(sub)
+		}
 		extra += len(sub) - 1
 		extra = max(extra, 0)
 		out = append(out, sub...)
+	}
+	return out
+}
+
+// joiner makes one picture of the two beside it.
+const joiner = '\u200d'
+
+// inCapitals tells whether the capital at i stands in a word of capitals, as
+// its neighbours show: ЧЕК is CHEK, Чек is Chek.
+func inCapitals(rs []rune, i int) bool {
+	if i+1 < len(rs) && unicode.IsLetter(rs[i+1]) {
+		return unicode.IsUpper(rs[i+1])
+	}
+	return i > 0 && unicode.IsUpper(rs[i-1])
+}
+
+// capitals is a transliteration in capitals, as far as the page has them.
+func (p *Page) capitals(sub []byte) []byte {
+	out := make([]byte, len(sub))
+	for i, b := range sub {
+		out[i] = b
+		if c, ok := p.to[unicode.ToUpper(p.from[b])]; ok {
+			out[i] = c
+		}
 	}
 	return out
 }
@@ -239,10 +269,16 @@ func (p *Page) substitute(r rune) []byte {
 	case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Mn, r):
 		return nil
 	}
+	if silent[r] {
+		return nil
+	}
 	for _, try := range others[r] {
 		if b, ok := p.all(try); ok {
 			return b
 		}
+	}
+	if b, ok := p.picture(r); ok {
+		return b
 	}
 	// An accented letter without its accents.
 	base := strings.Map(func(r rune) rune {
@@ -273,6 +309,26 @@ func (p *Page) substitute(r rune) []byte {
 		return b
 	}
 	return []byte{'?'}
+}
+
+// picture is the small sign that stands for an emoji: hearts, faces, and an
+// asterisk for the rest. A tone of skin is no sign of its own.
+func (p *Page) picture(r rune) ([]byte, bool) {
+	sign := "*"
+	switch {
+	case r >= 0x1F3FB && r <= 0x1F3FF:
+		return nil, true
+	case r >= 0x1F1E6 && r <= 0x1F1FF: // flags are two letters
+		sign = string('A' + r - 0x1F1E6)
+	case r >= 0x1F600 && r <= 0x1F64F, r >= 0x1F910 && r <= 0x1F92F, r >= 0x1F970 && r <= 0x1F97A, r == '☺', r == '☹':
+		sign = ":)"
+	case r >= 0x1F493 && r <= 0x1F49F, r >= 0x1F90D && r <= 0x1F90E, r == 0x1F9E1, r == '❤', r == '❣':
+		sign = "<3"
+	case r >= 0x1F000 && r <= 0x1FAFF, r >= 0x2600 && r <= 0x27BF, r >= 0x2B00 && r <= 0x2BFF:
+	default:
+		return nil, false
+	}
+	return p.all(sign)
 }
 
 func (p *Page) all(s string) ([]byte, bool) {

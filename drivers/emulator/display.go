@@ -32,8 +32,9 @@ type Display struct {
 	x, y     int
 	page     *codepage.Page
 	selected bool
-	strings  bool // after ESC Q: cursor commands do nothing until cleared
-	scroll   byte // 1 overwrite, 2 vertical, 3 horizontal
+	roll     string // what moves past on the upper line
+	strings  bool   // after ESC Q: cursor commands do nothing until cleared
+	scroll   byte   // 1 overwrite, 2 vertical, 3 horizontal
 	cursor   bool
 	queue    []byte
 	unknown  int
@@ -75,6 +76,10 @@ func (d *Display) Text() string {
 	return a + "\n" + b + "\n"
 }
 
+// Rolling is the text that moves past on the upper line by the display's own
+// means; "" when none does.
+func (d *Display) Rolling() string { d.mu.Lock(); defer d.mu.Unlock(); return d.roll }
+
 // Unknown counts the bytes that were not understood.
 func (d *Display) Unknown() int { d.mu.Lock(); defer d.mu.Unlock(); return d.unknown }
 
@@ -114,7 +119,7 @@ func (d *Display) clear() {
 	for y := range d.grid {
 		d.wipe(y)
 	}
-	d.x, d.y, d.strings = 0, 0, false
+	d.x, d.y, d.strings, d.roll = 0, 0, false, ""
 }
 
 func (d *Display) wipe(y int) { d.grid[y] = []rune(strings.Repeat(" ", d.set.Columns)) }
@@ -184,7 +189,7 @@ func (d *Display) command(b []byte) int {
 		d.move(0, d.y)
 	case 0x18:
 		d.wipe(d.y)
-		d.x, d.strings = 0, false
+		d.x, d.strings, d.roll = 0, false, ""
 	case 0x1F:
 		return d.usCommand(b)
 	case 0x10: // Logic Controls: position 00h to 27h
@@ -309,6 +314,12 @@ func (d *Display) stringMode(b []byte) int {
 		d.wipe(row)
 		copy(d.grid[row], []rune(d.page.Decode(b[3:3+end])))
 		d.strings = true
+		if row == 0 {
+			d.roll = ""
+		}
+		if b[2] == 'D' {
+			d.roll = d.page.Decode(b[3 : 3+end])
+		}
 	}
 	return 4 + end
 }

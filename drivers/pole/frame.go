@@ -85,6 +85,22 @@ func (e Encoder) Show(top, bottom string) []byte {
 	return e.wrap(b.Bytes())
 }
 
+// rollMost is the most characters that a CD5220 display moves by itself.
+const rollMost = 40
+
+// Roll is Show for a CD5220 display that moves a long upper line by itself.
+func (e Encoder) Roll(top, bottom string) []byte {
+	t := e.Page.Encode(top)
+	var b bytes.Buffer
+	b.WriteByte(0x18) // ends what moved before
+	b.Write([]byte{0x1B, 'Q', 'B'})
+	b.Write(e.Page.Line(bottom, e.Columns))
+	b.Write([]byte{0x0D, 0x1B, 'Q', 'D'})
+	b.Write(t[:min(len(t), rollMost)])
+	b.WriteByte(0x0D)
+	return e.wrap(b.Bytes())
+}
+
 // wrap selects the display, and always the printer again behind it: else the
 // next receipt would go to the display.
 func (e Encoder) wrap(b []byte) []byte {

@@ -12,8 +12,11 @@
 // others, Firich among them, have a switch for it. Code page numbers differ
 // from those of printers and between displays: on an Aures OCD-300 CP866 is 11.
 //
-// A text longer than the display scrolls when the setting scroll is on: it
-// stands for two seconds, then moves by one character at each step.
+// A text longer than the display scrolls unless the setting scroll is off: it
+// stands for two seconds, then moves by one character at each step. The driver
+// does that with whole lines, which every display understands. A CD5220 display
+// can move its upper line by itself (ESC Q D); with scroll_by = display it is
+// left to it, up to forty characters.
 package pole
 
 import (
@@ -37,7 +40,9 @@ var Driver = drivers.Driver{
 		{Name: "code_page", Type: "text", Default: "cp437", Help: "code page of the display"},
 		{Name: "code_page_number", Type: "number", Default: "-1", Min: -1, Max: 255, Help: "its number for ESC t; -1 sends none"},
 		{Name: "pass_through", Type: "yesno", Default: "no", Help: "the display sits between this port and a printer"},
-		{Name: "scroll", Type: "yesno", Default: "no", Help: "long lines move"},
+		{Name: "scroll", Type: "yesno", Default: "yes", Help: "lines that are too long move"},
+		{Name: "scroll_by", Type: "text", Default: "driver", Choices: []string{"driver", "display"},
+			Help: "who moves them: the driver step by step, or the display itself (upper line of cd5220 only)"},
 		{Name: "scroll_step", Type: "duration", Default: "400ms", Help: "time for one character"},
 	},
 	New: func(cfg drivers.Config, env drivers.Env) (drivers.Device, error) { return New(cfg, env) },
@@ -59,6 +64,7 @@ type Display struct {
 	lines  [2]string
 	at     time.Time
 	scroll bool
+	own    bool // the display moves its upper line itself
 	shift  int
 	shown  []byte
 }
@@ -78,6 +84,7 @@ func New(cfg drivers.Config, env drivers.Env) (*Display, error) {
 		enc.Page = codepage.Must("ascii") // it knows no other letters
 	}
 	d := &Display{enc: enc, env: env, scroll: o.Bool("scroll")}
+	d.own = d.scroll && o.Text("scroll_by") == "display" && enc.Dialect == CD5220
 	talk := drivers.Talk{Start: d.start}
 	if d.scroll {
 		talk.Poll, talk.PollEvery = d.step, max(o.Duration("scroll_step"), 50*time.Millisecond)
@@ -112,7 +119,12 @@ func (d *Display) Show(ctx context.Context, top, bottom string) error {
 
 // put writes what is to be seen now; the same text is not written twice.
 func (d *Display) put(ctx context.Context, p *line.Port) error {
-	b := d.enc.Show(d.window(d.lines[0]), d.window(d.lines[1]))
+	var b []byte
+	if d.own && d.long(d.lines[0]) {
+		b = d.enc.Roll(d.lines[0], d.window(d.lines[1]))
+	} else {
+		b = d.enc.Show(d.window(d.lines[0]), d.window(d.lines[1]))
+	}
 	if d.shown != nil && string(b) == string(d.shown) && d.shift > 0 {
 		return nil
 	}
@@ -123,6 +135,9 @@ func (d *Display) put(ctx context.Context, p *line.Port) error {
 	d.shown = b
 	return nil
 }
+
+// long tells whether a line does not fit.
+func (d *Display) long(s string) bool { return len([]rune(d.enc.Page.Fits(s))) > d.enc.Columns }
 
 // window is the part of a line that is seen at the present shift.
 func (d *Display) window(s string) string {
@@ -137,11 +152,7 @@ func (d *Display) window(s string) string {
 
 // step moves long lines by one character.
 func (d *Display) step(ctx context.Context, p *line.Port) error {
-	long := false
-	for _, l := range d.lines {
-		long = long || len([]rune(d.enc.Page.Fits(l))) > d.enc.Columns
-	}
-	if !long || d.env.Time().Sub(d.at) < stand {
+	if d.own || !d.long(d.lines[0]) && !d.long(d.lines[1]) || d.env.Time().Sub(d.at) < stand {
 		return nil
 	}
 	d.shift++

@@ -65,3 +65,40 @@ func TestScroll(t *testing.T) {
 		return strings.Contains(top, "Ketling") && strings.TrimRight(bottom, " ") == "1250 points"
 	})
 }
+
+// A CD5220 display is told the whole name and moves it by itself.
+func TestDisplayScrollsByItself(t *testing.T) {
+	t.Parallel()
+	m := emulator.NewDisplay(emulator.DisplaySettings{})
+	r := drivertest.Start(t, drivertest.Rig{Driver: pole.Driver, Machine: m, Options: drivers.Options{"dialect": "cd5220", "scroll_by": "display", "scroll_step": "50ms"}})
+	r.WaitUsable(t)
+	d := r.Device.(drivers.Display)
+	const name = "Anna Maria Wołodyjowska-Ketling"
+	if err := d.Show(t.Context(), name, "1250 points"); err != nil {
+		t.Fatal(err)
+	}
+	drivertest.Wait(t, "the whole name", func() bool {
+		_, bottom := m.Lines()
+		return m.Rolling() == "Anna Maria Wolodyjowska-Ketling" && strings.TrimRight(bottom, " ") == "1250 points"
+	})
+	if err := d.Show(t.Context(), "Jan", ""); err != nil {
+		t.Fatal(err)
+	}
+	drivertest.Wait(t, "a short name that stands", func() bool { top, _ := m.Lines(); return m.Rolling() == "" && strings.TrimRight(top, " ") == "Jan" })
+	if m.Unknown() != 0 {
+		t.Errorf("%d commands were not understood", m.Unknown())
+	}
+}
+
+// Letters the display lacks are told before a line is made of them.
+func TestSpell(t *testing.T) {
+	t.Parallel()
+	r := drivertest.Start(t, drivertest.Rig{Driver: pole.Driver, Machine: emulator.NewDisplay(emulator.DisplaySettings{}), Options: drivers.Options{"code_page": "cp852"}})
+	a, ok := drivers.As[drivers.Typesetter](r.Device)
+	if got := a.Spell("Щука", "Łódź"); !ok || got[0] != "Shchuka" || got[1] != "Łódź" {
+		t.Errorf("%q", got)
+	}
+	if s, ok := drivers.As[drivers.Scroller](r.Device); !ok || !s.Scrolls() {
+		t.Error("it does not scroll by default")
+	}
+}

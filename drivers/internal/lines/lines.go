@@ -50,6 +50,15 @@ func Spread(label, value string, columns int, fits Fits) string {
 	return label + strings.Repeat(" ", free) + value
 }
 
+// Spell is Fits for each of several texts.
+func (f Fits) Spell(parts ...string) []string {
+	out := make([]string, len(parts))
+	for i, s := range parts {
+		out[i] = f(s)
+	}
+	return out
+}
+
 // Rule is a line across the paper.
 func Rule(r drivers.Rule, columns int) string {
 	if r.Double {
@@ -96,6 +105,31 @@ func Barcode(b drivers.Barcode) (string, error) {
 		return bad("wrong check digit")
 	}
 	return full, nil
+}
+
+// Across tells whether a linear code, with bars of two dots, fits on paper of so
+// many columns of twelve dots.
+func Across(b drivers.Barcode, columns int) bool {
+	n, modules := len(b.Data), 0
+	switch b.Symbology {
+	case drivers.EAN13, drivers.UPCA:
+		modules = 95
+	case drivers.EAN8:
+		modules = 67
+	case drivers.UPCE:
+		modules = 51
+	case drivers.Code39:
+		modules = 16 * (n + 2)
+	case drivers.Code93:
+		modules = 9*(n+4) + 1
+	case drivers.ITF:
+		modules = 9*n + 9
+	case drivers.Codabar:
+		modules = 12 * n
+	default:
+		modules = 11*(n+2) + 13
+	}
+	return modules*2 <= columns*12
 }
 
 // TestPage is a page that shows letters, columns and codes.

@@ -1,0 +1,31 @@
+package pirit
+
+import (
+	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/internal/lines"
+)
+
+var _ drivers.Typesetter = (*Dev)(nil)
+
+// Spell writes texts in the letters of the register.
+func (d *Dev) Spell(parts ...string) []string { return lines.Fits(page.Fits).Spell(parts...) }
+
+// Wide is half of the columns.
+func (d *Dev) Wide() int { return d.Columns() / 2 }
+
+// Draws tells whether the register has a kind for the code.
+func (d *Dev) Draws(b drivers.Block) bool {
+	var err error
+	switch b := b.(type) {
+	case drivers.Barcode:
+		if !lines.Across(b, d.Columns()) {
+			return false
+		}
+		_, err = barcode(b)
+	case drivers.QR:
+		_, err = code(8, 0, 2, 0, b.Data)
+	default:
+		return false
+	}
+	return err == nil
+}
