@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -43,6 +44,31 @@ type Options struct {
 	Timing uplink.Timing
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Host is the machine as the agent sees it; zero fields: the real one.
+	Host Host
+}
+
+// Host is what an agent uses of the machine it runs on, besides its disk and
+// its clock. A simulation puts its own in, to be the machine for many agents.
+type Host struct {
+	Listen func(network, address string) (net.Listener, error)                  // the local API
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // the centre
+	Boot   func() string                                                        // id of this run of the machine
+	Up     func() time.Duration                                                 // how long this run lasts
+	Random *rand.Rand                                                           // jitter of reconnecting; one goroutine's
+}
+
+func (h Host) orReal() Host {
+	if h.Listen == nil {
+		h.Listen = net.Listen
+	}
+	if h.Boot == nil {
+		h.Boot = bootID
+	}
+	if h.Up == nil {
+		h.Up = sinceBoot
+	}
+	return h
 }
 
 // Agent is one till at work.
@@ -82,6 +108,7 @@ func Open(o Options) (*Agent, error) {
 	if o.Registry == nil {
 		o.Registry = all.Registry()
 	}
+	o.Host = o.Host.orReal()
 	if err := o.Settings.Check(); err != nil {
 		return nil, err
 	}
@@ -116,7 +143,7 @@ func (a *Agent) open() (err error) {
 	if err := a.buildTill(); err != nil {
 		return err
 	}
-	if a.listener, err = listen(a.o.Settings.API.Listen); err != nil {
+	if a.listener, err = listen(a.o.Host, a.o.Settings.API.Listen); err != nil {
 		return err
 	}
 	a.till.SetAddress(a.listener.Addr())
@@ -129,7 +156,7 @@ func (a *Agent) open() (err error) {
 
 // listen listens on loopback; "localhost" means its IPv4 address, so that the
 // address is the same on every machine.
-func listen(addr string) (net.Listener, error) {
+func listen(h Host, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -137,7 +164,7 @@ func listen(addr string) (net.Listener, error) {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	l, err := h.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w (another agent, or set api.listen to a free port)", addr, err)
 	}
@@ -153,7 +180,7 @@ func (a *Agent) openStores() error {
 	if a.unclean {
 		check = a.o.Check
 	}
-	a.clock = &clockwork{now: a.o.Now, boot: bootID()}
+	a.clock = &clockwork{now: a.o.Now, up: a.o.Host.Up, boot: a.o.Host.Boot()}
 	a.rules = &rulebooks{now: a.clock.trusted}
 	a.clock.bundle = a.rules.number
 	var id outbox.Identity
@@ -365,7 +392,7 @@ func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
 	}
 	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }}
 	s, err := uplink.New(uplink.Config{URL: url, Key: a.id.Key(), Outbox: box, Applier: apply, Agent: a.o.Version, Boot: a.clock.boot,
-		Bundle: a.rules.number, TLS: a.tls, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now})
+		Bundle: a.rules.number, TLS: a.tls, Dial: a.o.Host.Dial, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now, Random: a.o.Host.Random})
 	if err != nil {
 		return err
 	}

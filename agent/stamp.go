@@ -17,6 +17,7 @@ import (
 // machine's clock is never set.
 type clockwork struct {
 	now    func() time.Time
+	up     func() time.Duration
 	boot   string
 	bundle func() int64
 
@@ -104,7 +105,7 @@ func (c *clockwork) stamp() outbox.Stamp {
 	if now.After(c.last) {
 		c.last = now
 	}
-	return outbox.Stamp{Wall: now, MonoMS: sinceBoot().Milliseconds(), Boot: c.boot, Clock: state, Bundle: c.bundle()}
+	return outbox.Stamp{Wall: now, MonoMS: c.up().Milliseconds(), Boot: c.boot, Clock: state, Bundle: c.bundle()}
 }
 
 // trusted is the time where it may be trusted, otherwise zero.

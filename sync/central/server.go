@@ -31,6 +31,7 @@ const AddressFile = "address"
 type Config struct {
 	Dir     string         // data folder
 	Listen  string         // address; "127.0.0.1:0" when empty
+	Socket  net.Listener   // listens already; Listen is not used then
 	URL     string         // how tills reach us; empty: as they did
 	Hosts   []string       // names browsers may use; empty: any
 	Zone    *time.Location // of the shops; time.Local when nil
@@ -133,8 +134,10 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+	if s.listener = cfg.Socket; s.listener == nil {
+		if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
 	}
 	s.http = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second,
