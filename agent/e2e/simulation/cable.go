@@ -14,20 +14,22 @@ import (
 // network is what lies between the tills and the centre: one cable for each
 // till, and the centre's door.
 type network struct {
-	seed uint64
+	seed   uint64
+	cables int // made so far
 
-	mu     sync.Mutex
-	door   *door // nil: the centre is down
-	serial int   // of connections
+	mu   sync.Mutex
+	door *door // nil: the centre is down
 }
 
 // cable is one till's way to the centre. Its owner works it from one
 // goroutine; connections use it from theirs.
 type cable struct {
 	net *network
+	no  int
 
 	mu    sync.Mutex
 	state cableState
+	dials int
 	slow  bool
 	lines map[*line]struct{}
 }
@@ -45,7 +47,10 @@ var (
 	errReset   = errors.New("connection reset")
 )
 
-func (n *network) cable() *cable { return &cable{net: n, lines: map[*line]struct{}{}} }
+func (n *network) cable() *cable {
+	n.cables++
+	return &cable{net: n, no: n.cables, lines: map[*line]struct{}{}}
+}
 
 // set changes the state. Cutting ends what is connected, after k more bytes
 // of what was on the way; a stalled line looks alive to both ends.
@@ -85,13 +90,14 @@ func (c *cable) dial(ctx context.Context) (net.Conn, error) {
 	time.Sleep(5 * time.Millisecond)
 	c.net.mu.Lock()
 	d := c.net.door
-	c.net.serial++
-	no := c.net.serial
 	c.net.mu.Unlock()
 	if s == cut || d == nil {
 		return nil, errNoRoute
 	}
-	l := &line{cable: c, no: no}
+	c.mu.Lock()
+	c.dials++
+	l := &line{cable: c, no: c.dials}
+	c.mu.Unlock()
 	l.cond.L = &l.mu
 	l.ends[0], l.ends[1] = &end{line: l, side: 0}, &end{line: l, side: 1}
 	c.mu.Lock()
@@ -122,7 +128,6 @@ type end struct {
 	in      []byte   // arrived, not read yet
 	flying  [][]byte // from this end to the other
 	waiting int      // bytes of it
-	sent    int      // chunks
 	arrives time.Time
 	closed  bool // by its owner
 	eof     bool // by the other
@@ -176,9 +181,8 @@ func (e *end) Write(b []byte) (n int, err error) {
 	}
 	e.flying = append(e.flying, append([]byte(nil), b...))
 	e.waiting += len(b)
-	e.sent++
 	now := time.Now()
-	at := now.Add(l.latency(e))
+	at := now.Add(l.latency(e, now))
 	if !at.After(e.arrives) {
 		at = e.arrives.Add(1)
 	}
@@ -187,12 +191,12 @@ func (e *end) Write(b []byte) (n int, err error) {
 	return len(b), nil
 }
 
-// latency depends on the story and the place of the chunk alone, not on who
-// happened to write first.
-func (l *line) latency(e *end) time.Duration {
+// latency depends on the story and the moment alone, not on who happened to
+// write first in it.
+func (l *line) latency(e *end, now time.Time) time.Duration {
 	h := fnv.New64a()
 	var b [8]byte
-	for _, v := range []uint64{l.cable.net.seed, uint64(l.no), uint64(e.side), uint64(e.sent)} {
+	for _, v := range []uint64{l.cable.net.seed, uint64(l.cable.no), uint64(e.side), uint64(now.UnixNano())} {
 		for i := range b {
 			b[i] = byte(v >> (8 * i))
 		}
@@ -271,9 +275,8 @@ func (e *end) Close() error {
 	both := l.ends[1-e.side].closed
 	if !both && l.err == nil {
 		e.flying = append(e.flying, nil)
-		e.sent++
-		at := e.arrives.Add(1)
-		time.AfterFunc(time.Until(at)+l.latency(e), func() { l.deliver(e) })
+		now := time.Now()
+		time.AfterFunc(max(e.arrives.Sub(now), 0)+l.latency(e, now), func() { l.deliver(e) })
 	}
 	l.cond.Broadcast()
 	l.mu.Unlock()

@@ -71,7 +71,7 @@ func (m *machine) on() {
 			Dial:   func(ctx context.Context, _, _ string) (net.Conn, error) { return m.cable.dial(ctx) },
 			Boot:   func() string { return fmt.Sprintf("boot-%s-%d", m.place.Till, m.boots) },
 			Up:     func() time.Duration { return time.Since(m.since) },
-			Random: rand.New(rand.NewPCG(m.w.seed, uint64(len(m.w.machines)*1000+m.boots))),
+			Random: rand.New(rand.NewPCG(m.w.seed, uint64(m.cable.no*1000+m.boots))),
 		},
 	})
 	if err != nil {

@@ -115,3 +115,24 @@ func TestSeeds(t *testing.T) {
 	})
 	t.Log(sum.String())
 }
+
+// TestSameSeedSameStory: a story played twice is the same to the last answer,
+// so a failing seed fails again.
+func TestSameSeedSameStory(t *testing.T) {
+	for seed := *first; seed < *first+uint64(max(4, *seeds/4)); seed++ {
+		story := Generate(seed, *steps)
+		var one, two bytes.Buffer
+		run(t, seed, story, &one)
+		run(t, seed, story, &two)
+		if one.String() == two.String() {
+			continue
+		}
+		a, b := strings.Split(one.String(), "\n"), strings.Split(two.String(), "\n")
+		for i := range a {
+			if i >= len(b) || a[i] != b[i] {
+				t.Errorf("seed %d differs in line %d:\n%s\n%s", seed, i, a[i], append(b, "")[min(i, len(b))])
+				break
+			}
+		}
+	}
+}

@@ -27,7 +27,7 @@ type DB struct {
 	reader *sql.DB
 	dir    string
 	wrote  atomic.Int64 // successful Write calls of this process
-	kept   statements
+	kept   struct{ writer, reader statements }
 }
 
 // Open opens the database in dir, makes folder and file when absent, and
@@ -84,7 +84,7 @@ func open(file, extra string) (*sql.DB, error) {
 
 // Close closes all connections. Calls in flight end first.
 func (d *DB) Close() error {
-	return errors.Join(d.reader.Close(), d.kept.close(), d.writer.Close())
+	return errors.Join(d.kept.reader.close(), d.reader.Close(), d.kept.writer.close(), d.writer.Close())
 }
 
 // Dir is the data folder.
@@ -98,17 +98,21 @@ func (d *DB) Writes() int64 { return d.wrote.Load() }
 // error, everything fn did is on disk; otherwise nothing of it is. Writers
 // wait for each other, so fn does no I/O but the database's.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	err := run(ctx, d.writer, nil, &d.kept, fn)
+	err := run(ctx, d.writer, nil, &d.kept.writer, fn)
 	if err == nil {
 		d.wrote.Add(1)
-		d.kept.prepare(ctx, d.writer)
+		d.kept.writer.prepare(ctx, d.writer)
 	}
 	return err
 }
 
 // Read runs fn on one unchanging view of the database.
 func (d *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	return run(ctx, d.reader, &sql.TxOptions{ReadOnly: true}, nil, fn)
+	err := run(ctx, d.reader, &sql.TxOptions{ReadOnly: true}, &d.kept.reader, fn)
+	if err == nil {
+		d.kept.reader.prepare(ctx, d.reader)
+	}
+	return err
 }
 
 func run(ctx context.Context, h *sql.DB, opt *sql.TxOptions, kept *statements, fn func(tx *Tx) error) (err error) {

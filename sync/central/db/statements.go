@@ -7,13 +7,14 @@ import (
 	"sync"
 )
 
-// statements keeps prepared statements of the writer. The bulk statements of
-// the ledger hold hundreds of question marks; reading one again for every
-// transaction costs more than a few of its rows.
+// statements keeps prepared statements of the writer, or of the readers. The
+// rooms ask the same few hundred things over and over, and reading a statement
+// costs the engine more than finding a row; the bulk statements of the ledger
+// hold hundreds of question marks.
 //
 // A statement can only be prepared for keeping while no transaction has the
-// one connection, so a new one is prepared within its transaction the first
-// time and for keeping afterwards.
+// writer's one connection, so a new one is run as it is the first time and
+// prepared for keeping afterwards.
 type statements struct {
 	mu     sync.Mutex
 	kept   map[string]*sql.Stmt
@@ -21,25 +22,36 @@ type statements struct {
 	closed bool
 }
 
-// mostKept bounds what is kept; there are some dozens of bulk statements.
-const mostKept = 200
+// mostKept bounds what is kept: more than the rooms ever ask, but searches of
+// the pages put their own statements together.
+const mostKept = 400
+
+// ready returns the kept statement for this transaction; nil when there is
+// none yet.
+func (t *Tx) ready(query string) *sql.Stmt {
+	if t.kept == nil {
+		return nil
+	}
+	t.kept.mu.Lock()
+	have := t.kept.kept[query]
+	if have == nil && len(t.kept.kept)+len(t.kept.wanted) < mostKept {
+		if t.kept.wanted == nil {
+			t.kept.wanted = map[string]bool{}
+		}
+		t.kept.wanted[query] = true
+	}
+	t.kept.mu.Unlock()
+	if have == nil {
+		return nil
+	}
+	return t.tx.StmtContext(t.ctx, have)
+}
 
 // statement returns a prepared statement for this transaction; done gives it
 // back.
 func (t *Tx) statement(query string) (st *sql.Stmt, done func() error, err error) {
-	if t.kept != nil {
-		t.kept.mu.Lock()
-		have := t.kept.kept[query]
-		if have == nil && len(t.kept.kept)+len(t.kept.wanted) < mostKept {
-			if t.kept.wanted == nil {
-				t.kept.wanted = map[string]bool{}
-			}
-			t.kept.wanted[query] = true
-		}
-		t.kept.mu.Unlock()
-		if have != nil {
-			return t.tx.StmtContext(t.ctx, have), func() error { return nil }, nil
-		}
+	if have := t.ready(query); have != nil {
+		return have, func() error { return nil }, nil
 	}
 	st, err = t.tx.PrepareContext(t.ctx, query)
 	if err != nil {

@@ -14,18 +14,25 @@ import (
 type Tx struct {
 	tx   *sql.Tx
 	ctx  context.Context
-	kept *statements // of the writer; nil for readers
+	kept *statements // nil: none are kept
 }
 
 // Exec runs a statement.
 func (t *Tx) Exec(query string, args ...any) error {
-	_, err := t.tx.ExecContext(t.ctx, query, args...)
+	_, err := t.exec(query, args)
 	return err
+}
+
+func (t *Tx) exec(query string, args []any) (sql.Result, error) {
+	if st := t.ready(query); st != nil {
+		return st.ExecContext(t.ctx, args...)
+	}
+	return t.tx.ExecContext(t.ctx, query, args...)
 }
 
 // ExecCount runs a statement and tells how many rows it touched.
 func (t *Tx) ExecCount(query string, args ...any) (int64, error) {
-	r, err := t.tx.ExecContext(t.ctx, query, args...)
+	r, err := t.exec(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -34,7 +41,13 @@ func (t *Tx) ExecCount(query string, args ...any) (int64, error) {
 
 // Row scans the single row of a query. It returns false when there is none.
 func (t *Tx) Row(query string, args []any, dest ...any) (bool, error) {
-	err := t.tx.QueryRowContext(t.ctx, query, args...).Scan(dest...)
+	var row *sql.Row
+	if st := t.ready(query); st != nil {
+		row = st.QueryRowContext(t.ctx, args...)
+	} else {
+		row = t.tx.QueryRowContext(t.ctx, query, args...)
+	}
+	err := row.Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -43,7 +56,13 @@ func (t *Tx) Row(query string, args []any, dest ...any) (bool, error) {
 
 // Rows runs scan for each row of a query.
 func (t *Tx) Rows(query string, args []any, scan func(r *sql.Rows) error) error {
-	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	ask := t.tx.QueryContext
+	if st := t.ready(query); st != nil {
+		ask = func(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+			return st.QueryContext(ctx, args...)
+		}
+	}
+	rows, err := ask(t.ctx, query, args...)
 	if err != nil {
 		return err
 	}
