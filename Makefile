@@ -50,6 +50,10 @@ test-short: ## the tests that take seconds
 e2e: build ## whole-till stories and browser tests only
 	go test -count=1 ./agent/e2e/... ./agent/pages/...
 
+.PHONY: simulate
+simulate: ## SEEDS (200) stories of STEPS (150) events: the whole system in one process, from one number each
+	go test -count=1 -timeout 0 ./agent/e2e/simulation -run TestSeeds -v -seeds $(or $(SEEDS),200) -steps $(or $(STEPS),150) -first $(or $(FIRST),1) | grep -v '^ *=== \|^ *--- PASS'
+
 .PHONY: gallery
 gallery: ## every page in every state as pictures for the eye, into out/gallery (needs Chromium)
 	go test -count=1 ./agent/pages -run 'Screens|Real|Console' -args -out $(CURDIR)/out/gallery

@@ -40,6 +40,7 @@ const (
 	whole   cableState = iota
 	cut                // connecting fails at once
 	stalled            // everything disappears without a word
+	deaf               // what the centre says disappears, what the till says arrives
 )
 
 var (
@@ -83,7 +84,7 @@ func (c *cable) get() (s cableState, slow bool) {
 // dial connects to the centre, if the way is free and the centre is up.
 func (c *cable) dial(ctx context.Context) (net.Conn, error) {
 	s, _ := c.get()
-	if s == stalled {
+	if s == stalled || s == deaf {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -218,7 +219,7 @@ func (l *line) deliver(e *end) {
 		return
 	}
 	chunk := e.flying[0]
-	if state != whole {
+	if state == cut || state == stalled || state == deaf && e.side == 1 {
 		e.lost = true
 	}
 	if e.lost { // the sender does not learn it: what it sent stays unconfirmed

@@ -18,8 +18,7 @@
 // A story is a list, so a failing one can be made shorter: [Shrink] leaves out
 // events as long as it still fails, and prints what is left.
 //
-// What one run checks (the numbers are those of the invariants in
-// agent/docs/invariants.md):
+// What one run checks (the numbers are those of agent/docs/invariants.md):
 //
 //   - I1, I2: after every stretch of the story all balances are recomputed from
 //     their entries; nothing is below zero.

@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tillside/tillside/agent/loyalty"
@@ -234,23 +233,4 @@ func (c *counts) plus(o *counts) {
 func (c *counts) String() string {
 	return fmt.Sprintf("%d seeds, %d events: %d sales (%d without the centre), %d with points spent (%d without the centre), %d returns; %d audits; borne by shops after clones and thefts: %s points",
 		c.Seeds, c.Events, c.Sales, c.Offline, c.Spends, c.OfflineSpends, c.Returns, c.Audits, c.Lost)
-}
-
-// shortest leaves out events as long as the story still fails, halves first.
-func shortest(s Story, fails func(Story) bool) Story {
-	for size := len(s) / 2; size > 0; {
-		shorter := false
-		for at := 0; at < len(s); {
-			try := slices.Concat(s[:at], s[min(at+size, len(s)):])
-			if fails(try) {
-				s, shorter = try, true
-			} else {
-				at += size
-			}
-		}
-		if !shorter || size > len(s) {
-			size /= 2
-		}
-	}
-	return s
 }

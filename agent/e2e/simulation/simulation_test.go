@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ var (
 	first = flag.Uint64("first", 1, "the first seed")
 	steps = flag.Int("steps", 150, "events of a story")
 	tale  = flag.Bool("tale", false, "print the stories as they are played")
+	short = flag.Bool("shorten", true, "look for a shorter story when one fails")
 )
 
 // chain is the template of this test run.
@@ -106,9 +108,10 @@ func TestSeeds(t *testing.T) {
 				sum.plus(c)
 				mu.Unlock()
 				if len(failures) > 0 {
-					t.Errorf("seed %d:\n%s", seed, strings.Join(failures, "\n"))
-					lines := strings.Split(out.String(), "\n")
-					t.Log(strings.Join(lines[max(0, len(lines)-60):], "\n"))
+					t.Errorf("seed %d: %s", seed, strings.Join(failures, "\n"))
+					if *short {
+						report(t, seed, story)
+					}
 				}
 			})
 		}
@@ -134,5 +137,35 @@ func TestSameSeedSameStory(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// report looks for a short story that fails too, and prints it as it is told.
+func report(t *testing.T, seed uint64, story Story) {
+	const tries = 300
+	n := 0
+	story = Shrink(story, func(s Story) bool {
+		if n++; n > tries {
+			return false
+		}
+		failures, _ := run(t, seed, s, io.Discard)
+		return len(failures) > 0
+	})
+	var out bytes.Buffer
+	run(t, seed, story, &out)
+	t.Logf("a story of %d events is enough:\n%s", len(story), out.String())
+}
+
+// TestShrink: what is left is what matters.
+func TestShrink(t *testing.T) {
+	story := Generate(7, 400)
+	story[50].Do, story[300].Do = "clone", "revoke"
+	fails := func(s Story) bool {
+		clone := slices.IndexFunc(s, func(e Event) bool { return e.Do == "clone" })
+		return clone >= 0 && slices.ContainsFunc(s[clone:], func(e Event) bool { return e.Do == "revoke" })
+	}
+	got := Shrink(story, fails)
+	if len(got) != 2 || got[0].Do != "clone" || got[1].Do != "revoke" {
+		t.Fatalf("left:\n%s", got)
 	}
 }

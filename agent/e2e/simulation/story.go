@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,6 +53,7 @@ var kinds = []struct {
 	{do: "void", weight: 15},     // a receipt is taken back whole
 	{do: "cut", weight: 28},      // the line is cut, after N more bytes
 	{do: "stall", weight: 14},    // the line swallows everything
+	{do: "deaf", weight: 14},     // it swallows what the centre says
 	{do: "slow", weight: 10},     // latency of seconds
 	{do: "drop", weight: 20},     // the connection ends, the line is there
 	{do: "mend", weight: 60},     // the line is whole again
@@ -135,6 +137,8 @@ func (w *world) play(e Event) {
 		m.cable.set(cut, e.N%3000)
 	case "stall":
 		m.cable.set(stalled, 0)
+	case "deaf":
+		m.cable.set(deaf, 0)
 	case "slow":
 		m.cable.hurry(false)
 	case "drop":
@@ -175,4 +179,24 @@ func (w *world) play(e Event) {
 	default:
 		w.fail("an event nobody knows: %q", e.Do)
 	}
+}
+
+// Shrink leaves out events as long as the story still fails, large parts first,
+// until no single one can go.
+func Shrink(s Story, fails func(Story) bool) Story {
+	for size := len(s) / 2; size > 0; {
+		shorter := false
+		for at := 0; at < len(s); {
+			try := slices.Concat(s[:at], s[min(at+size, len(s)):])
+			if fails(try) {
+				s, shorter = try, true
+			} else {
+				at += size
+			}
+		}
+		if !shorter || size > len(s) {
+			size /= 2
+		}
+	}
+	return s
 }

@@ -306,6 +306,13 @@ func (w *world) aside() {
 		if c.Parked+c.Waiting > 0 {
 			w.fail("the centre put %d records aside and waits for %d", c.Parked, c.Waiting)
 		}
+		var holds int64
+		if _, err := tx.Row(`SELECT COUNT(*) FROM hold WHERE state IN ('open', 'unresolved')`, nil, &holds); err != nil {
+			return err
+		}
+		if holds > 0 {
+			w.fail("%d holds are neither spent nor given back, and nobody stands at a counter", holds)
+		}
 		return nil
 	})
 }
