@@ -69,7 +69,7 @@ func (c *compiler) receiptTexts() {
 		for _, lang := range []string{"en", "ru", "pl"} {
 			block := languages[lang].receipt
 			if len(c.doc.Wallets) == 0 {
-				block = block[:1]
+				block = slices.Delete(slices.Clone(block), walletLines[0], walletLines[1])
 			}
 			t.receipt[lang] = compileLines("receipt", block)
 		}

@@ -4,7 +4,7 @@ package loyalty
 // words of a programme come from its rulebook.
 var languages = map[string]*phrases{
 	"en": {
-		lang: "en", point: ".", group: ",",
+		lang: "en", day: "2 Jan 2006", point: ".", group: ",",
 		index: 0, given: "given", off: [2]string{"", " off"},
 		points:   must("en", "{points} {points, plural, one {point} other {points}}: {how} of {base}"),
 		bare:     must("en", "{points} {points, plural, one {point} other {points}}"),
@@ -28,11 +28,14 @@ var languages = map[string]*phrases{
 			"no_line": "no such goods in the basket", "card_blocked": "the card is blocked", "card_inactive": "the card is not active yet", "offline": "not without a connection", "spending": "points were spent",
 			"max_discount": "the most discount is reached", "given": "given", "off": "switched off", "excluded": "excluded by law",
 		},
-		how:     howTexts("en", "{percent} %", "{amount} off", "{points} per {step}", "{points} per {unit}", "× {times}"),
-		receipt: receiptBlock("en", "Points earned", "Points used", "Balance", "You saved"),
+		how: howTexts("en", "{percent} %", "{amount} off", "{points} per {step}", "{points} per {unit}", "× {times}"),
+		receipt: receiptBlock("en", blockWords{saved: "You saved", used: "Points used", earned: "Points earned", balance: "Balance", asOf: "as of {as_of}",
+			pending:  "Not yet active: {pending}",
+			expiring: "{expiring} {expiring, plural, one {point ends} other {points end}} on {expires_on}",
+			next:     "{missing} more to {next_tier}", stamps: "{card}: {held} of {goal}", gift: "A gift: {gift}", until: "valid to {valid_to}"}),
 	},
 	"ru": {
-		lang: "ru", point: ",", group: "\u00a0",
+		lang: "ru", day: "02.01.2006", point: ",", group: "\u00a0",
 		index: 1, given: "дано", off: [2]string{"скидка ", ""},
 		points:   must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}: {how} от {base}"),
 		bare:     must("ru", "{points} {points, plural, one {балл} few {балла} many {баллов} other {балла}}"),
@@ -56,11 +59,14 @@ var languages = map[string]*phrases{
 			"no_line": "таких товаров в чеке нет", "card_blocked": "карта заблокирована", "card_inactive": "карта ещё не активна", "offline": "нужна связь", "spending": "списаны баллы",
 			"max_discount": "достигнута наибольшая скидка", "given": "дано", "off": "выключено", "excluded": "исключено законом",
 		},
-		how:     howTexts("ru", "{percent} %", "скидка {amount}", "{points} за {step}", "{points} за {unit}", "× {times}"),
-		receipt: receiptBlock("ru", "Начислено баллов", "Списано баллов", "Баланс", "Вы сэкономили"),
+		how: howTexts("ru", "{percent} %", "скидка {amount}", "{points} за {step}", "{points} за {unit}", "× {times}"),
+		receipt: receiptBlock("ru", blockWords{saved: "Вы сэкономили", used: "Списано баллов", earned: "Начислено баллов", balance: "Баланс", asOf: "на {as_of}",
+			pending:  "Ещё не активны: {pending}",
+			expiring: "{expires_on} {expiring, plural, one {сгорит # балл} few {сгорят # балла} many {сгорят # баллов} other {сгорят # балла}}",
+			next:     "До уровня «{next_tier}» ещё {missing}", stamps: "{card}: {held} из {goal}", gift: "Подарок: {gift}", until: "действует до {valid_to}"}),
 	},
 	"pl": {
-		lang: "pl", point: ",", group: "\u00a0",
+		lang: "pl", day: "02.01.2006", point: ",", group: "\u00a0",
 		index: 2, given: "przyznano", off: [2]string{"rabat ", ""},
 		points:   must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}: {how} od {base}"),
 		bare:     must("pl", "{points} {points, plural, one {punkt} few {punkty} many {punktów} other {punktu}}"),
@@ -84,8 +90,11 @@ var languages = map[string]*phrases{
 			"no_line": "brak takich towarów w koszyku", "card_blocked": "karta zablokowana", "card_inactive": "karta jeszcze nieaktywna", "offline": "wymaga połączenia", "spending": "wydano punkty",
 			"max_discount": "osiągnięto największy rabat", "given": "przyznano", "off": "wyłączone", "excluded": "wykluczone przez prawo",
 		},
-		how:     howTexts("pl", "{percent} %", "rabat {amount}", "{points} za {step}", "{points} za {unit}", "× {times}"),
-		receipt: receiptBlock("pl", "Zdobyte punkty", "Wydane punkty", "Saldo", "Oszczędzasz"),
+		how: howTexts("pl", "{percent} %", "rabat {amount}", "{points} za {step}", "{points} za {unit}", "× {times}"),
+		receipt: receiptBlock("pl", blockWords{saved: "Oszczędzasz", used: "Wydane punkty", earned: "Zdobyte punkty", balance: "Saldo", asOf: "stan na {as_of}",
+			pending:  "Jeszcze nieaktywne: {pending}",
+			expiring: "{expires_on} {expiring, plural, one {wygasa # punkt} few {wygasają # punkty} many {wygasa # punktów} other {wygasa # punktu}}",
+			next:     "Do poziomu {next_tier} brakuje {missing}", stamps: "{card}: {held} z {goal}", gift: "Prezent: {gift}", until: "ważny do {valid_to}"}),
 	},
 }
 
@@ -102,11 +111,37 @@ func howTexts(lang, percent, amount, step, unit, times string) map[string]*templ
 		"step": must(lang, step), "unit": must(lang, unit), "times": must(lang, times)}
 }
 
-// receiptBlock is what a receipt says when the rulebook says nothing of its own.
-func receiptBlock(lang, earned, used, balance, saved string) []ReceiptText {
+// blockWords are the words of the block below.
+type blockWords struct{ saved, used, earned, balance, asOf, pending, expiring, next, stamps, gift, until string }
+
+// receiptBlock is what a receipt says when the rulebook says nothing of its
+// own: what was saved, used and earned and why, the balance and when it was
+// that, what ends soon, the next goal, stamps, gifts, coupons, and the texts
+// of the rules.
+func receiptBlock(lang string, w blockWords) []ReceiptText {
 	pair := func(left, right, name string) ReceiptText {
 		return ReceiptText{Kind: "pair", Text: Text{lang: left}, Right: Text{lang: right}, If: []string{name}}
 	}
-	return []ReceiptText{pair(saved, "{discount}", "discount"), pair(used, "{spent}", "spent"),
-		pair(earned, "{earned}", "earned"), pair(balance, "{balance_after}", "member")}
+	text := func(s string, names ...string) ReceiptText { return ReceiptText{Text: Text{lang: s}, If: names} }
+	each := func(what, s string, names ...string) ReceiptText {
+		l := text(s, names...)
+		l.Each = what
+		return l
+	}
+	balance := pair(w.balance, "{balance_after}", "member")
+	balance.Bold = true
+	coupon := each("coupon", "{name}")
+	coupon.Bold, coupon.Align = true, "center"
+	code := each("coupon", "{code}")
+	code.Kind = "barcode"
+	until := each("coupon", w.until, "valid_to")
+	until.Align = "center"
+	return []ReceiptText{pair(w.saved, "{discount}", "discount"),
+		pair(w.used, "{spent}", "spent"), pair(w.earned, "{earned}", "earned"), each("rule", "{explain}", "points"),
+		balance, text(w.asOf, "as_of"), text(w.pending, "pending"), text(w.expiring, "expiring"),
+		text(w.next, "missing", "next_tier"), each("stamp", w.stamps), each("gift", w.gift), each("privilege", "{name}"),
+		coupon, code, until, each("message", "{message}")}
 }
+
+// walletLines is where the lines of receiptBlock that need a wallet stand.
+var walletLines = [2]int{1, 8}

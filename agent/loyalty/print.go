@@ -1,6 +1,9 @@
 package loyalty
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // texts are the compiled texts of a rulebook.
 type texts struct {
@@ -178,7 +181,7 @@ func (e *eval) variable(name string) value {
 	case "currency":
 		return textValue(e.rb.doc.Programme.Currency)
 	case "date":
-		return textValue(e.day.String())
+		return e.dayValue(e.day.String())
 	case "receipt":
 		return textValue(e.r.ID)
 	case "gross":
@@ -208,7 +211,11 @@ func (e *eval) variable(name string) value {
 		if e.m.AsOf.IsZero() {
 			return value{}
 		}
-		return textValue(e.m.AsOf.In(e.now.Location()).Format("2006-01-02 15:04"))
+		at := e.m.AsOf.In(e.now.Location())
+		if at.Format(time.DateOnly) == e.day.String() { // of today the hour is enough
+			return textValue(at.Format("15:04"))
+		}
+		return textValue(at.Format(e.lang.day + " 15:04"))
 	case "max_points":
 		if r.Spend != nil {
 			return pointsValue(r.Spend.Max)
@@ -253,9 +260,17 @@ func (e *eval) walletVariable(name string, w int32) value {
 	case "expiring":
 		return pointsValue(b.Expiring)
 	case "expires_on":
-		return textValue(b.Expires)
+		return e.dayValue(b.Expires)
 	}
 	return textValue(e.walletName(w))
+}
+
+// dayValue is a date as people of the language write it.
+func (e *eval) dayValue(s string) value {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		s = t.Format(e.lang.day)
+	}
+	return textValue(s)
 }
 
 func (e *eval) tierVariable(name string) value {
@@ -279,7 +294,7 @@ func (e *eval) tierVariable(name string) value {
 	case "next_tier":
 		return level(t.Next)
 	case "tier_until":
-		return textValue(t.Until)
+		return e.dayValue(t.Until)
 	case "missing":
 		if m, err := ParseMoney(t.Missing); err == nil && t.Unit == "money" {
 			return moneyValue2(m)
@@ -314,7 +329,7 @@ func (e *eval) nthVariable(name string) (value, bool) {
 	case "coupon.code":
 		return textValue(e.x.issued[n].Code), true
 	case "coupon.valid_to":
-		return textValue(e.x.issued[n].To), true
+		return e.dayValue(e.x.issued[n].To), true
 	case "coupon.name":
 		if k := e.rb.ruleIndex(e.x.issued[n].Rule); k >= 0 {
 			return textValue(e.ruleName(&e.rb.rules[k])), true

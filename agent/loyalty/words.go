@@ -10,6 +10,7 @@ type phrases struct {
 	lang     string
 	index    int       // place in a rule's descriptions
 	given    string    // the reason of a rule that gave something
+	day      string    // how a date is written, as package time wants it
 	point    string    // decimal point
 	group    string    // between thousands
 	off      [2]string // around the amount of a discount
