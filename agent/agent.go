@@ -329,6 +329,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.id != nil {
 		g.Add("link", a.runLink)
+	} else {
+		g.Add("enrolment", a.enrolLater)
 	}
 	a.log.Info("agent runs", "version", a.o.Version, "address", a.Addr().String(), "till", a.name(), "rulebook", a.rules.number())
 	err := g.Run(ctx)

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -10,13 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/tillside/tillside/agent/internal/private"
@@ -95,89 +89,6 @@ func secret(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("write secret: %w", err)
 	}
 	return b, nil
-}
-
-// EnrolError is the centre's refusal of an enrolment.
-type EnrolError struct{ Refusal wire.Error }
-
-func (e *EnrolError) Error() string {
-	if e.Refusal.Hint != "" {
-		return e.Refusal.Message + " (" + e.Refusal.Hint + ")"
-	}
-	return e.Refusal.Message
-}
-
-// Enrol makes a key, asks the centre with a one-time code who this till is,
-// and stores the answer in dir. The key never leaves this machine. Where the
-// till was enrolled before, replace must be set.
-func Enrol(ctx context.Context, dir, server, code, version string, replace bool, tlsConfig *tls.Config) (*Identity, error) {
-	if old, err := LoadIdentity(dir); old != nil && !replace {
-		return nil, fmt.Errorf("this till is enrolled already as %s; --replace enrols it anew", old)
-	} else if err != nil && !replace {
-		return nil, err
-	}
-	code, ok := wire.NormaliseCode(code)
-	if !ok {
-		return nil, errors.New("the code is not complete: three groups of four characters")
-	}
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("server %q: want https://host", server)
-	}
-	switch u.Scheme {
-	case "https", "http":
-	case "wss":
-		u.Scheme = "https"
-	case "ws":
-		u.Scheme = "http"
-	default:
-		return nil, fmt.Errorf("server %q: want https://host", server)
-	}
-	u.Path, u.RawQuery, u.Fragment = wire.EnrolPath, "", ""
-
-	public, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	host, _ := os.Hostname()
-	body, err := json.Marshal(wire.EnrolRequest{Code: code, PublicKey: public, Host: host, Agent: version})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment}}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", u.Host, err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", u.Host, err)
-	}
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
-		var e wire.ErrorBody
-		if json.Unmarshal(b, &e) == nil && e.Error.Code != "" {
-			return nil, &EnrolError{e.Error}
-		}
-		return nil, fmt.Errorf("%s answered %s; is this the centre's address?", u.Host, resp.Status)
-	}
-	i := &Identity{PrivateKey: key.Seed(), Server: strings.TrimSuffix(u.String(), wire.EnrolPath), Enrolled: time.Now().UTC().Truncate(time.Second)}
-	if err := json.Unmarshal(b, &i.EnrolAnswer); err != nil {
-		return nil, fmt.Errorf("%s: the answer is not an enrolment: %w", u.Host, err)
-	}
-	if !wire.ValidDevice(i.Device) || i.Epoch == 0 || len(i.LookupKey) < 16 || i.Store == "" || i.Till == "" || i.SyncURL == "" {
-		return nil, fmt.Errorf("%s: the answer lacks something", u.Host)
-	}
-	if err := i.save(dir); err != nil {
-		return nil, fmt.Errorf("store identity: %w", err)
-	}
-	return i, nil
 }
 
 // TLS makes the client settings for a private authority; nil for the system's.

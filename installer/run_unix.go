@@ -5,7 +5,6 @@ package installer
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,22 +20,4 @@ func RunService(work func(ctx context.Context) error) error {
 		return nil
 	}
 	return err
-}
-
-// Ready tells the service manager that the service works. Without one it does
-// nothing.
-func Ready() {
-	name := os.Getenv("NOTIFY_SOCKET")
-	if name == "" {
-		return
-	}
-	if name[0] == '@' { // an abstract socket
-		name = "\x00" + name[1:]
-	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	_, _ = c.Write([]byte("READY=1"))
 }

@@ -55,6 +55,3 @@ func RunService(work func(ctx context.Context) error) error {
 	}
 	return svc.Run(Name, h)
 }
-
-// Ready does nothing: the service reports itself as running when it starts.
-func Ready() {}

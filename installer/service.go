@@ -10,8 +10,10 @@ import (
 	"github.com/kardianos/service"
 )
 
-// Name is the name of the service.
+// Name is the name of the service, and of its user.
 const Name = "tillside"
+
+const description = "Tillside loyalty agent beside the till"
 
 // Plan is what a service is to run.
 type Plan struct {
@@ -51,12 +53,12 @@ func (p Plan) Check() error {
 // config is the plan in the words of the service library.
 func (p Plan) config() *service.Config {
 	c := &service.Config{
-		Name: Name, DisplayName: "Tillside", Description: "Tillside loyalty agent beside the till",
+		Name: Name, DisplayName: "Tillside", Description: description,
 		Executable: p.Executable, Arguments: p.arguments(),
 		Option: service.KeyValue{
 			"SystemdScript": unit(p.Data),
-			// Windows: recovery is off unless asked for.
-			"OnFailure": "restart", "OnFailureDelayDuration": "2s", "OnFailureResetPeriod": 60,
+			// Windows: recovery is set by CompleteService; the library knows one
+			// pause, and a crash only.
 		},
 	}
 	if runtime.GOOS == "windows" {
@@ -70,7 +72,7 @@ func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "service %s: %s %s\n", Name, p.Executable, strings.Join(p.arguments(), " "))
 	if runtime.GOOS == "windows" {
-		fmt.Fprintf(&b, "runs as NT SERVICE\\%s, starts with the machine, restarts 2 s after a crash\n", Name)
+		fmt.Fprintf(&b, "runs as NT SERVICE\\%s, starts with the machine, comes back 5, 30, 60 s after a failure\n", Name)
 	} else {
 		b.WriteString("writes /etc/systemd/system/" + Name + ".service and enables it\n")
 	}
@@ -121,13 +123,17 @@ func Do(m Manager, act string) (string, error) {
 				return "", fmt.Errorf("replace the service: %w", err)
 			}
 		}
-		err = m.Install()
+		if err = m.Install(); err == nil {
+			err = CompleteService()
+		}
 	case "uninstall":
 		if _, e := m.Status(); errors.Is(e, service.ErrNotInstalled) {
 			return "not installed", nil
 		}
 		_ = m.Stop() // it may be stopped already
-		err = m.Uninstall()
+		if err = m.Uninstall(); err == nil {
+			err = RemoveEventSource()
+		}
 	case "start":
 		err = m.Start()
 	case "stop":

@@ -75,14 +75,14 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	c := Plan{Executable: abs, Config: abs}.config()
-	if c.Option["OnFailure"] != "restart" || len(c.Arguments) != 4 {
+	if len(c.Arguments) != 4 {
 		t.Errorf("%+v", c)
 	}
 }
 
-func TestUnit(t *testing.T) {
+func TestUnits(t *testing.T) {
 	u := unit("/srv/till")
-	for _, want := range []string{"Restart=always", "RestartSec=2\n", "StartLimitIntervalSec=0", "DynamicUser=yes", "ReadWritePaths=/srv/till\n"} {
+	for _, want := range []string{"Restart=always", "RestartSec=2\n", "StartLimitIntervalSec=0", "WatchdogSec=30\n", "DynamicUser=yes", "ReadWritePaths=/srv/till\n"} {
 		if !strings.Contains(u, want) {
 			t.Errorf("the unit lacks %s", want)
 		}
@@ -90,11 +90,20 @@ func TestUnit(t *testing.T) {
 	if strings.Contains(unit(""), "ReadWritePaths") || strings.Contains(u, "#DATA#") {
 		t.Error("data folder is not filled in right")
 	}
+	relay := RelayUnit()
+	if strings.Contains(relay, "notify") || strings.Contains(relay, "Watchdog") || !strings.Contains(relay, "ExecStart=/usr/bin/tillside relay\n") {
+		t.Errorf("the relay's unit:\n%s", relay)
+	}
+	for _, p := range []string{PackageUnit(), relay} {
+		if strings.Contains(p, "DynamicUser") || !strings.Contains(p, "\nUser=tillside\n") || strings.ContainsAny(p, "{}#") {
+			t.Errorf("a package's unit:\n%s", p)
+		}
+	}
 }
 
-// TestUnitIsKnownToSystemd lets systemd itself read the unit, where it is
-// installed.
-func TestUnitIsKnownToSystemd(t *testing.T) {
+// TestUnitsAreKnownToSystemd lets systemd itself read the units, where it is
+// installed, and judge their sandbox: 0 is shut, 10 is open.
+func TestUnitsAreKnownToSystemd(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")
 	if err != nil || runtime.GOOS != "linux" {
 		t.Skip("no systemd-analyze here")
@@ -103,19 +112,18 @@ func TestUnitIsKnownToSystemd(t *testing.T) {
 	if err := os.WriteFile(exe, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	u := unit("")
-	u = strings.ReplaceAll(u, "{{Description}}", "agent")
-	start := strings.Index(u, "{{Path")
-	end := strings.Index(u[start:], "\n") + start
-	u = u[:start] + exe + " run" + u[end:]
-	file := filepath.Join(t.TempDir(), "tillside.service")
-	if err := os.WriteFile(file, []byte(u), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(tool, "verify", file).CombinedOutput(); err != nil || strings.Contains(string(out), "tillside.service:") {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-	if out, err := exec.Command(tool, "security", "--offline=true", "--threshold=30", file).CombinedOutput(); err != nil {
-		t.Errorf("exposure is above 3.0: %v\n%s", err, out)
+	byHand := strings.NewReplacer("{{Description}}", "agent", execStart, exe+" run").Replace(unit(""))
+	for name, u := range map[string]string{"byhand": byHand, "tillside": PackageUnit(), "tillside-relay": RelayUnit()} {
+		u = strings.ReplaceAll(u, packagedProgram, exe)
+		file := filepath.Join(t.TempDir(), name+".service")
+		if err := os.WriteFile(file, []byte(u), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(tool, "verify", "--man=no", file).CombinedOutput(); err != nil || strings.Contains(string(out), name+".service:") {
+			t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+		}
+		if out, err := exec.Command(tool, "security", "--offline=true", "--threshold=25", file).CombinedOutput(); err != nil {
+			t.Errorf("%s: exposure is above 2.5: %v\n%s", name, err, out)
+		}
 	}
 }

@@ -19,6 +19,9 @@ type EnrolRequest struct {
 	PublicKey []byte `json:"public_key"` // Ed25519, made on the device
 	Host      string `json:"host,omitempty"`
 	Agent     string `json:"agent,omitempty"`
+	// Till is "store/till" that the machine is to be. A code for another till
+	// is refused and stays good. Empty: as the code says.
+	Till string `json:"till,omitempty"`
 }
 
 // EnrolAnswer is all a till needs to start.
@@ -34,7 +37,7 @@ type EnrolAnswer struct {
 
 // Error is the shape of every HTTP error of ours.
 type Error struct {
-	Code    string `json:"code"` // enrol: code_unknown, code_used, code_expired, too_many_tries, malformed
+	Code    string `json:"code"` // enrol: code_unknown, code_used, code_expired, other_till, too_many_tries, malformed
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	Field   string `json:"field,omitempty"`

@@ -14,7 +14,7 @@ import (
 )
 
 func (p *program) enrolCmd() *cobra.Command {
-	var server, code string
+	var server, code, place string
 	var replace, abandon bool
 	cmd := &cobra.Command{
 		Use:   "enrol --server URL --code CODE",
@@ -23,8 +23,12 @@ func (p *program) enrolCmd() *cobra.Command {
 which store and till this is. The code comes from central IT
 ("tillside-central till add"), is good for 24 hours and for one use.
 
-A running agent takes the new identity at its next start. To undo: delete
-identity.json in the data folder and have the till revoked at the centre.`,
+When the centre cannot be reached the command fails, and an agent that runs on
+the data folder enrols by itself as soon as it can, while the code lasts.
+
+A running agent becomes the till at once; one that was a till before takes the
+new identity at its next start. To undo: delete identity.json in the data
+folder and have the till revoked at the centre.`,
 		Example: "  tillside enrol --server https://loyalty.example.com --code 7K2M-9QXT-4WDH",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,24 +42,27 @@ identity.json in the data folder and have the till revoked at the centre.`,
 			if err := os.MkdirAll(s.Data, 0o700); err != nil {
 				return fmt.Errorf("data folder: %w", err)
 			}
+			before, err := agent.LoadIdentity(s.Data)
+			if err != nil && !replace {
+				return err
+			}
+			was := before != nil || err != nil
 			if replace && !abandon {
 				if err := p.nothingUnsent(s.Data); err != nil {
 					return err
 				}
 			}
-			tls, err := agent.TLS(s.Centre.CAFile)
-			if err != nil {
-				return err
-			}
 			ctx := cmd.Context()
 			if ctx == nil {
 				ctx = context.Background()
 			}
-			id, err := agent.Enrol(ctx, s.Data, server, code, p.version, replace, tls)
+			err = p.enrolNow(ctx, s, agent.Enrolment{Server: server, Code: code, Till: place, Replace: replace}, false)
 			if err != nil {
-				return fmt.Errorf("enrol: %w", err)
+				return err
 			}
-			fmt.Fprintf(p.out, "enrolled: store %s, till %s, device %s\n", id.Store, id.Till, id.Device)
+			if !was { // a running agent sees by itself that it became a till
+				return nil
+			}
 			if _, err := os.Stat(filepath.Join(s.Data, agent.AddressFile)); err == nil {
 				fmt.Fprintln(p.err, "restart the agent so that it takes the new identity: tillside service restart")
 			}
@@ -64,6 +71,7 @@ identity.json in the data folder and have the till revoked at the centre.`,
 	}
 	cmd.Flags().StringVar(&server, "server", "", "address of the centre")
 	cmd.Flags().StringVar(&code, "code", "", "one-time code")
+	cmd.Flags().StringVar(&place, "till", "", "store/till that this machine must be; a code for another one is refused and stays good")
 	cmd.Flags().BoolVar(&replace, "replace", false, "enrol anew although there is an identity")
 	cmd.Flags().BoolVar(&abandon, "abandon", false, "with --replace: even if records have not reached the centre")
 	return cmd

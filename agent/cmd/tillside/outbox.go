@@ -15,7 +15,7 @@ import (
 )
 
 func (p *program) outboxCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "outbox", Short: "Look into the journal of a stopped agent", RunE: needCommand}
+	cmd := &cobra.Command{Use: "outbox", Short: "Look into the journal", RunE: needCommand}
 	verify := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove that the journal has no gap and no changed record",
@@ -70,7 +70,7 @@ The agent must not run meanwhile (a running one checks what it sends).`,
 			return nil
 		},
 	}
-	cmd.AddCommand(verify, list, checkFile)
+	cmd.AddCommand(verify, list, p.outboxUnsentCmd(), checkFile)
 	return cmd
 }
 

@@ -79,8 +79,18 @@ the data folder.`,
 	return cmd
 }
 
-// work opens, runs and closes one agent.
+// work runs the agent, and once more as a till when it was enrolled meanwhile.
 func (p *program) work(ctx context.Context, s *configs.Agent, log *slog.Logger) error {
+	for {
+		err := p.workOnce(ctx, s, log)
+		if !errors.Is(err, agent.ErrEnrolled) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// workOnce opens, runs and closes one agent.
+func (p *program) workOnce(ctx context.Context, s *configs.Agent, log *slog.Logger) error {
 	// A till's working set is a few megabytes and its memory belongs to the
 	// cash software: collect early, keep a soft ceiling.
 	debug.SetGCPercent(50)
@@ -91,6 +101,9 @@ func (p *program) work(ctx context.Context, s *configs.Agent, log *slog.Logger) 
 	}
 	fmt.Fprintf(p.out, "listening on http://%s\n", a.Addr())
 	installer.Ready()
+	watched, stopWatch := context.WithCancel(ctx)
+	defer stopWatch()
+	go installer.Watchdog(watched, a.Alive)
 	err = a.Run(ctx)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil

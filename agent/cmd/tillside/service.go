@@ -15,11 +15,14 @@ func (p *program) serviceCmd() *cobra.Command {
 		Use:   "service",
 		Short: "The agent as a service of the system",
 		Long: `Service makes the agent a service that starts with the machine and comes back
-after a crash, and takes it away again. Data and settings stay when the
-service is uninstalled.`,
+after a crash, and takes it away again. Where a package brought the agent it
+is a service already.
+
+Data and settings stay when the service is uninstalled, and it says how many
+receipts have not reached the centre; --purge deletes them too.`,
 		RunE: needCommand,
 	}
-	dryRun := false
+	dryRun, purge := false, false
 	acts := []struct{ name, short, example string }{
 		{"install", "Make it a service; may be repeated", "  tillside service install --config /etc/tillside/till.toml"},
 		{"uninstall", "Take the service away; data and settings stay", "  tillside service uninstall"},
@@ -51,9 +54,23 @@ service is uninstalled.`,
 				if err != nil {
 					return err
 				}
+				if a.name == "install" {
+					s, _, err := p.settings()
+					if err != nil {
+						return err
+					}
+					if err := installer.PrepareData(s.Data); err != nil {
+						return err
+					}
+				}
 				state, err := installer.Do(m, a.name)
 				if err != nil {
 					return err
+				}
+				if a.name == "uninstall" {
+					if err := p.farewell(purge); err != nil {
+						return err
+					}
 				}
 				fmt.Fprintln(p.out, state)
 				return nil
@@ -62,8 +79,12 @@ service is uninstalled.`,
 		if a.name == "install" || a.name == "uninstall" {
 			c.Flags().BoolVar(&dryRun, "dry-run", false, "tell what would be done")
 		}
+		if a.name == "uninstall" {
+			c.Flags().BoolVar(&purge, "purge", false, "delete data and settings too, whether or not the centre has everything")
+		}
 		cmd.AddCommand(c)
 	}
+	cmd.AddCommand(p.farewellCmd())
 	return cmd
 }
 

@@ -21,6 +21,7 @@ var (
 	ErrCodeUsed    = errors.New("code has been used")
 	ErrCodeExpired = errors.New("code has expired")
 	ErrTooMany     = errors.New("code was entered wrongly too often")
+	ErrOtherTill   = errors.New("code is for another till")
 	ErrMalformed   = errors.New("request is malformed")
 )
 
@@ -153,6 +154,8 @@ func Enrol(tx *db.Tx, q *wire.EnrolRequest, now time.Time, random io.Reader) (*D
 		return nil, ErrCodeUsed
 	case now.UnixMilli() > expires:
 		return nil, ErrCodeExpired
+	case q.Till != "" && q.Till != d.Store+"/"+d.Till:
+		return nil, fmt.Errorf("%w: it is %s/%s, asked for was %.100s", ErrOtherTill, d.Store, d.Till, q.Till)
 	}
 	if d.ID, err = wire.NewDevice(random); err != nil {
 		return nil, err
@@ -184,6 +187,8 @@ func Refusal(err error) (code, hint string, ok bool) {
 		return "code_used", "ask for a new code: tillside-central till add", true
 	case errors.Is(err, ErrCodeExpired):
 		return "code_expired", "codes last 24 hours; ask for a new one", true
+	case errors.Is(err, ErrOtherTill):
+		return "other_till", "take the code of this till; this one stays good", true
 	case errors.Is(err, ErrTooMany):
 		return "too_many_tries", "the code is dead after five wrong tries; ask for a new one", true
 	case errors.Is(err, ErrMalformed):

@@ -103,6 +103,21 @@ func TestCodeEnds(t *testing.T) {
 	}
 }
 
+// TestCodeOfAnotherTillStaysGood: a mixed-up code is refused before it is used.
+func TestCodeOfAnotherTillStaysGood(t *testing.T) {
+	d := open(t)
+	q := &wire.EnrolRequest{Code: code(t, d, "s1", "t1"), PublicKey: key(t), Till: "s1/t2"}
+	for range 7 { // more often than a wrong code may be tried
+		if _, refused := enrol(t, d, q, noon); !errors.Is(refused, fleet.ErrOtherTill) {
+			t.Fatal(refused)
+		}
+	}
+	q.Till = "s1/t1"
+	if dev, refused := enrol(t, d, q, noon); refused != nil || dev.Till != "t1" {
+		t.Fatal(dev, refused)
+	}
+}
+
 func TestNewDeviceOfATillReplacesTheOld(t *testing.T) {
 	d := open(t)
 	first, _ := enrol(t, d, &wire.EnrolRequest{Code: code(t, d, "s1", "t1"), PublicKey: key(t)}, noon)
