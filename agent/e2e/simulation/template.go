@@ -83,7 +83,7 @@ func Template(ctx context.Context, dir string, document []byte) (_ *template, er
 		if err := os.MkdirAll(disk, 0o700); err != nil {
 			return nil, err
 		}
-		id, err := agent.Enrol(ctx, disk, s.URL(), codes[i], "simulated", false, nil)
+		id, err := agent.Enrol(ctx, agent.Enrolment{Dir: disk, Server: s.URL(), Code: codes[i], Version: "simulated"})
 		if err != nil {
 			return nil, err
 		}
