@@ -3,6 +3,7 @@ package loyalty
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -142,7 +143,8 @@ func (m *Member) clone() *Member {
 func (rb *Rulebook) Prune(m *Member, day Date) *Member {
 	oldest := rb.oldestDays(day)
 	n := m.clone()
-	for id, days := range n.Counters {
+	for key, days := range n.Counters {
+		id, _, _ := strings.Cut(key, atCard)
 		from, ok := oldest[id]
 		if !ok || from <= 0 {
 			continue
@@ -153,7 +155,7 @@ func (rb *Rulebook) Prune(m *Member, day Date) *Member {
 			}
 		}
 		if len(days) == 0 {
-			delete(n.Counters, id)
+			delete(n.Counters, key)
 		}
 	}
 	return n
@@ -173,6 +175,22 @@ func (rb *Rulebook) oldestDays(day Date) map[string]Date {
 	}
 	for _, w := range rb.windows {
 		note(w.id, w.period)
+	}
+	limits := func(l *limit) {
+		if l.Per != perMember && l.Per != perCard {
+			return
+		}
+		for _, suffix := range [...]string{useCount, useUnits, useMoney, usePoints} {
+			note(l.key+suffix, l.Period)
+		}
+	}
+	for k := range rb.rules {
+		for n := range rb.rules[k].limits {
+			limits(&rb.rules[k].limits[n])
+		}
+	}
+	for k := range rb.programmeLimits {
+		limits(&rb.programmeLimits[k])
 	}
 	return oldest
 }

@@ -306,9 +306,10 @@ func (c *compiler) rule(r *rule) {
 	for i := range d.Limits {
 		l := &d.Limits[i]
 		c.limit(fmt.Sprintf("%s.limits[%d]", at, i), l)
-		r.limits = append(r.limits, limit{l, "rule:" + d.ID})
+		r.limits = append(r.limits, newLimit(l, "rule:"+d.ID))
 	}
 	c.rewards(r)
+	c.unitLimits(at, r)
 	if len(r.discounts)+len(r.bans) == 0 && c.onlyMembers(r) {
 		r.needsMember = true
 	}
@@ -341,6 +342,27 @@ func (c *compiler) limit(at string, l *Limit) {
 	}
 }
 
+// unitLimits refuses a limit of units where a reward does not take goods by
+// the unit: it would limit nothing.
+func (c *compiler) unitLimits(at string, r *rule) {
+	for i, l := range r.limits {
+		if l.Units == 0 {
+			continue
+		}
+		for _, d := range r.discounts {
+			if u, ok := d.(byUnit); ok && u.takesUnits() {
+				continue
+			}
+			c.bad(fmt.Sprintf("%s.limits[%d].units", at, i), "no_units", strconv.FormatInt(l.Units, 10), "a reward of the rule does not take goods by the unit",
+				"limit count or money, or give percent_off, amount_off per unit, new_price, item_off or buy_get")
+			break
+		}
+		if len(r.discounts) == 0 {
+			c.bad(fmt.Sprintf("%s.limits[%d].units", at, i), "no_units", strconv.FormatInt(l.Units, 10), "the rule takes nothing off goods", "limit count or points")
+		}
+	}
+}
+
 func (c *compiler) programmeLimits() {
 	for i := range c.doc.Limits {
 		l := &c.doc.Limits[i]
@@ -349,7 +371,10 @@ func (c *compiler) programmeLimits() {
 		if l.What == "" || l.What == "rule" {
 			c.bad(at+".what", "required", l.What, "what the programme limits is missing", "use one of: earning, spending, discount")
 		}
-		c.rb.programmeLimits = append(c.rb.programmeLimits, limit{l, "programme:" + l.What})
+		if l.Units > 0 {
+			c.bad(at+".units", "no_units", strconv.FormatInt(l.Units, 10), "a limit of the programme does not count units", "limit count, money or points")
+		}
+		c.rb.programmeLimits = append(c.rb.programmeLimits, newLimit(l, "programme:"+l.What))
 	}
 }
 

@@ -15,7 +15,12 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // book compiles a rulebook of a heading, one wallet and the given rest.
 func book(t testing.TB, rest string) *loyalty.Rulebook {
 	t.Helper()
-	text := `{"programme": {"id": "test", "currency": "GBP"}, "wallets": [{"id": "points", "point_value": "1.00"}], ` + rest + `}`
+	return wholeBook(t, `{"programme": {"id": "test", "currency": "GBP"}, "wallets": [{"id": "points", "point_value": "1.00"}], `+rest+`}`)
+}
+
+// wholeBook compiles a rulebook.
+func wholeBook(t testing.TB, text string) *loyalty.Rulebook {
+	t.Helper()
 	doc, err := loyalty.Decode([]byte(text))
 	if err != nil {
 		t.Fatal(err)

@@ -187,7 +187,9 @@ func (o *itemOff) discount(e *eval) {
 		n = min(n, left/oneUnit)
 	}
 	e.pick(n)
-	e.rstate().units += n
+	for _, it := range e.items {
+		e.rstate().units += it.taken
+	}
 	if o.byLine {
 		for k := range e.items {
 			e.items[k].taken = wholeUnits(e.lines[e.items[k].line].in)
@@ -248,7 +250,7 @@ func (b *buyGet) give(e *eval, buy, get []int32) {
 		most = min(most, left/oneUnit)
 	}
 	if b.Times > 0 {
-		if n, ok := mulDiv(b.Times, per, 1, Down); ok {
+		if n, ok := mulDiv(max(0, b.Times-e.rstate().times), per, 1, Down); ok {
 			most = min(most, n)
 		}
 	}

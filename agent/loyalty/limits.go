@@ -9,7 +9,23 @@ import (
 // member travel with the snapshot, the others with the till.
 type limit struct {
 	*Limit
-	key string // "rule:<id>" or "programme:<what>"
+	key   string // "rule:<id>" or "programme:<what>"
+	quota string // how its quota is known, when it counts for several tills
+}
+
+// shared tells whether several tills count on it together, so that each may
+// give only what was handed to it.
+func (l *Limit) shared() bool { return l.Per == "store" || l.Per == "all" }
+
+// newLimit compiles a limit. Its quota is known by what it says and not by its
+// place: moving it about in the document changes nothing.
+func newLimit(l *Limit, key string) limit {
+	n := limit{Limit: l, key: key}
+	if l.shared() {
+		period, _ := l.Period.MarshalText()
+		n.quota = "limit " + key + "/" + l.Per + "/" + string(period)
+	}
+	return n
 }
 
 const (
@@ -36,8 +52,10 @@ func (u *usage) reset() {
 // name. Member counters are empty for a stranger, who has no history.
 func (e *eval) limitKey(l *limit, suffix string) (key string, ofMember bool) {
 	switch l.Per {
-	case perMember, perCard:
+	case perMember:
 		return l.key + suffix, true
+	case perCard:
+		return l.key + suffix + atCard + e.m.cardRef(), true
 	case "store":
 		return l.key + "@store=" + e.r.Store + suffix, false
 	case "till":
@@ -48,20 +66,81 @@ func (e *eval) limitKey(l *limit, suffix string) (key string, ofMember bool) {
 	return l.key + suffix, false
 }
 
+// atCard stands in the name of a card's counter before the card.
+const atCard = "@card="
+
+// SplitCounter parts the name of a member's counter into what comes from the
+// rulebook, the same for many members, and what is one card's or one coupon
+// code's own; own is empty for most.
+func SplitCounter(name string) (common, own string) {
+	if i := strings.Index(name, atCard); i >= 0 {
+		return name[:i+len(atCard)], name[i+len(atCard):]
+	}
+	if code, ok := strings.CutPrefix(name, couponCounterName); ok {
+		return couponCounterName, code
+	}
+	return name, ""
+}
+
+// HasOwn tells whether a common part is followed by an own one.
+func HasOwn(common string) bool {
+	return common == couponCounterName || strings.HasSuffix(common, atCard)
+}
+
+// cardRef names the card that was shown; empty when none was.
+func (m *Member) cardRef() string {
+	if m == nil {
+		return ""
+	}
+	return m.Card.Ref
+}
+
 // used is what earlier receipts have used of a limit, in thousandths for
 // counts and units, and in the amount's own unit for money and points.
 func (e *eval) used(l *limit, suffix string) int64 {
-	if l.Per == perReceipt {
+	if l.Per == perReceipt || e.m == nil && (l.Per == perMember || l.Per == perCard) {
 		return 0
 	}
+	from := l.Period.start(e.day)
 	key, ofMember := e.limitKey(l, suffix)
-	if ofMember {
-		if e.m == nil {
-			return 0
-		}
-		return sumDays(e.m.Counters[key], l.Period.start(e.day), e.day)
+	if !ofMember {
+		return sumDays(e.in.Usage[key], from, e.day)
 	}
-	return sumDays(e.in.Usage[key], l.Period.start(e.day), e.day)
+	if l.Per == perCard && e.m.Card.Ref == "" {
+		// Known without a card: what any of her cards has used counts, or the
+		// telephone number would be one more card.
+		var sum int64
+		for k, days := range e.m.Counters {
+			if strings.HasPrefix(k, key) {
+				sum += sumDays(days, from, e.day)
+			}
+		}
+		return sum
+	}
+	return sumDays(e.m.Counters[key], from, e.day)
+}
+
+// left is how much of one bound of a limit may still be given: what earlier
+// receipts left of it, and no more than this till was handed when several
+// tills count on it together.
+func (e *eval) left(l *limit, suffix string, bound int64) int64 {
+	left := bound - e.used(l, suffix)
+	if l.quota == "" || len(e.in.Budgets) == 0 {
+		return left
+	}
+	e.buf = append(append(e.buf[:0], l.quota...), suffix...)
+	q := e.in.Budgets[string(e.buf)]
+	e.buf = e.buf[:0]
+	if q == nil {
+		return left
+	}
+	switch suffix {
+	case useMoney:
+		return min(left, int64(q.Money))
+	case usePoints:
+		return min(left, int64(q.Points))
+	}
+	return min(left, q.Count*oneUnit)
 }
 
 // Suffixes of the counters of one limit.
@@ -86,10 +165,10 @@ func (e *eval) limitAllows(l *limit) bool {
 	if l.Per == perReceipt {
 		return true
 	}
-	return (l.Count == 0 || e.used(l, useCount) < l.Count*oneUnit) &&
-		(l.Units == 0 || e.used(l, useUnits) < l.Units*oneUnit) &&
-		(l.Money == 0 || e.used(l, useMoney) < int64(l.Money)) &&
-		(l.Points == 0 || e.used(l, usePoints) < int64(l.Points))
+	return (l.Count == 0 || e.left(l, useCount, l.Count*oneUnit) >= oneUnit) &&
+		(l.Units == 0 || e.left(l, useUnits, l.Units*oneUnit) >= oneUnit) &&
+		(l.Money == 0 || e.left(l, useMoney, int64(l.Money)) > 0) &&
+		(l.Points == 0 || e.left(l, usePoints, int64(l.Points)) > 0)
 }
 
 // unitsLeft is how many units the rule's limits let it touch; quantity is
@@ -102,11 +181,20 @@ func (e *eval) unitsLeft(quantity int64) (left int64, limited bool) {
 	for k := range e.rule.limits {
 		l := &e.rule.limits[k]
 		if l.Units > 0 {
-			left, limited = min(left, max(0, l.Units*oneUnit-e.used(l, useUnits))), true
+			left, limited = min(left, max(0, e.left(l, useUnits, l.Units*oneUnit)-e.rstate().units*oneUnit)), true
 		}
 	}
 	return left, limited
 }
+
+// byUnit is a reward that takes goods by the unit, as a limit of units wants.
+type byUnit interface{ takesUnits() bool }
+
+func (p *percentOff) takesUnits() bool { return true }
+func (a *amountOff) takesUnits() bool  { return a.Per == "unit" }
+func (p *newPrice) takesUnits() bool   { return p.Table == nil }
+func (o *itemOff) takesUnits() bool    { return true }
+func (b *buyGet) takesUnits() bool     { return b.Add != "added" }
 
 // withinLimits lowers what a rule has just booked to what its limits and its
 // budget leave, and returns what remains.
@@ -116,7 +204,7 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 	for k := range r.limits {
 		l := &r.limits[k]
 		if l.Money > 0 {
-			left = min(left, l.Money-Money(e.used(l, useMoney)))
+			left = min(left, Money(e.left(l, useMoney, int64(l.Money))))
 		}
 	}
 	for k := range e.rb.programmeLimits {
@@ -129,7 +217,7 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 			return 0
 		}
 		if l.Money > 0 {
-			left = min(left, l.Money-Money(e.used(l, useMoney))-e.ruleDiscounts(mark))
+			left = min(left, Money(e.left(l, useMoney, int64(l.Money)))-e.ruleDiscounts(mark))
 		}
 	}
 	if r.budget >= 0 {
@@ -259,7 +347,12 @@ func (e *eval) pointsRoom(r *rule, want Points, w *wallet) Points {
 	left := want
 	for k := range r.limits {
 		if l := &r.limits[k]; l.Points > 0 {
-			left = min(left, l.Points-Points(e.used(l, usePoints))-e.states[r.index].points)
+			left = min(left, Points(e.left(l, usePoints, int64(l.Points)))-e.states[r.index].points)
+		}
+	}
+	for k := range e.rb.programmeLimits {
+		if l := &e.rb.programmeLimits[k]; l.What == "earning" && l.Points > 0 {
+			left = min(left, Points(e.left(l, usePoints, int64(l.Points)))-e.earned())
 		}
 	}
 	if r.budget >= 0 {
@@ -316,9 +409,9 @@ func (e *eval) settleUsage() {
 			continue
 		}
 		if st.coupon != "" {
-			e.addUse(couponCounter(r.id), true, oneUnit)
+			e.addUse(couponCounter(r.id), true, oneUnit, "")
 			if st.coupon != r.id {
-				e.addUse(couponCounter(st.coupon), true, oneUnit)
+				e.addUse(couponCounter(st.coupon), true, oneUnit, "")
 			}
 		}
 		for n := range r.limits {
@@ -330,11 +423,16 @@ func (e *eval) settleUsage() {
 	}
 }
 
-func (e *eval) useProgrammeLimits() {
-	var earned Points
+// earned is what the receipt earns so far.
+func (e *eval) earned() (sum Points) {
 	for _, l := range e.lots {
-		earned += l.points
+		sum += l.points
 	}
+	return sum
+}
+
+func (e *eval) useProgrammeLimits() {
+	earned := e.earned()
 	discount := e.ruleDiscounts(len(e.allocs))
 	for k := range e.rb.programmeLimits {
 		l := &e.rb.programmeLimits[k]
@@ -356,7 +454,7 @@ func (e *eval) useLimit(l *limit, money Money, points Points, units int64) {
 	add := func(suffix string, wanted bool, n int64) {
 		if wanted && n != 0 {
 			key, ofMember := e.limitKey(l, suffix)
-			e.addUse(key, ofMember, n)
+			e.addUse(key, ofMember, n, spreads[suffix])
 		}
 	}
 	add(useCount, l.Count > 0, oneUnit)
@@ -365,8 +463,11 @@ func (e *eval) useLimit(l *limit, money Money, points Points, units int64) {
 	add(usePoints, l.Points > 0, int64(points))
 }
 
+// spreads says what total a return takes back a use by.
+var spreads = map[string]string{useMoney: "net", usePoints: "points", useUnits: "quantity"}
+
 // addUse notes a counter movement, once per key.
-func (e *eval) addUse(key string, ofMember bool, n int64) {
+func (e *eval) addUse(key string, ofMember bool, n int64, spread string) {
 	list := &e.use.shared
 	if ofMember {
 		if e.m == nil {
@@ -379,16 +480,7 @@ func (e *eval) addUse(key string, ofMember bool, n int64) {
 			return
 		}
 	}
-	a := CounterAdd{Counter: key, Day: e.day.String(), Add: n}
-	switch {
-	case strings.HasSuffix(key, useMoney):
-		a.Spread = "net"
-	case strings.HasSuffix(key, usePoints):
-		a.Spread = "points"
-	case strings.HasSuffix(key, useUnits):
-		a.Spread = "quantity"
-	}
-	*list = append(*list, a)
+	*list = append(*list, CounterAdd{Counter: key, Day: e.day.String(), Add: n, Spread: spread})
 }
 
 // FreshBudgets are quotas with nothing used yet, for trying a rulebook out.

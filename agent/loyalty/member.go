@@ -53,7 +53,10 @@ type Member struct {
 
 // Card is the state of the card that was shown.
 type Card struct {
-	Type   string `json:"type,omitempty"`
+	Type string `json:"type,omitempty"`
+	// Ref is a short pseudonym of the card, by which limits per card tell the
+	// cards of a member apart; empty when she was known without one.
+	Ref    string `json:"ref,omitempty"`
 	Status string `json:"status,omitempty"` // active (also when empty), inactive: earns but cannot spend, blocked, lost
 }
 

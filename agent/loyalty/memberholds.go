@@ -198,7 +198,10 @@ func (e *eval) couponUsable(c *couponCond, code string) string {
 }
 
 // couponCounter is the member counter that counts the uses of a coupon.
-func couponCounter(name string) string { return "coupon:" + name }
+func couponCounter(name string) string { return couponCounterName + name }
+
+// couponCounterName stands before the rule or code in the name of a counter.
+const couponCounterName = "coupon:"
 
 // issuedNow tells whether this very receipt issued the code for the rule.
 func (e *eval) issuedNow(code string) bool {

@@ -190,7 +190,7 @@ func (w *way) affordable(e *eval, balance Points, value Money) (Points, string) 
 	}
 	for k := range e.rb.programmeLimits {
 		if l := &e.rb.programmeLimits[k]; l.What == "spending" && l.Points > 0 {
-			lower(l.Points-Points(e.used(l, usePoints)), "limit")
+			lower(Points(e.left(l, usePoints, int64(l.Points))), "limit")
 		}
 	}
 	most = w.fit(most)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ReturnLine is goods that come back: a line of the original receipt and how
@@ -178,15 +179,14 @@ func partOf(amount, part, whole int64) int64 {
 func (p *returnPlan) line(i int) ReturnedLine {
 	o := &p.orig.Lines[i]
 	l := ReturnedLine{ID: o.ID, SKU: o.SKU, Quantity: p.now[i]}
-	l.Redeemed = Money(p.share(i, int64(o.Redeemed)))
 	l.Spent = Points(p.share(i, int64(o.Spent)))
-	l.Net = Money(p.share(i, int64(o.Net)))
 	l.Tax = Money(p.share(i, int64(o.Tax)))
-	// Gross is the sum of its shares, so that a part never pays back less
-	// than nothing by rounding.
-	l.Gross = l.Redeemed + l.Net
-	for _, d := range o.Discounts {
-		if a := Money(p.share(i, int64(d.Amount))); a != 0 {
+	before, after := p.parts(i, p.before[i]), p.parts(i, p.before[i]+p.now[i])
+	part := func(k int) Money { return Money(after[k] - before[k]) }
+	l.Net, l.Redeemed = part(0), part(1)
+	l.Gross = l.Net + l.Redeemed
+	for k, d := range o.Discounts {
+		if a := part(2 + k); a != 0 {
 			l.Discounts = append(l.Discounts, LineDiscount{d.Rule, a})
 			l.Gross += a
 		}
@@ -197,6 +197,45 @@ func (p *returnPlan) line(i int) ReturnedLine {
 		}
 	}
 	return l
+}
+
+// parts is what quantity q of line i was made of: net, redeemed, and each
+// discount, which add up to its gross, the rounded price of so much. With
+// more of the quantity no part grows less, and all of it has all: so the
+// differences of any steps are not below zero and add up.
+//
+// One part after the other takes its rounded share of what the ones before it
+// have left, the money first, because it is the one to be paid out.
+func (p *returnPlan) parts(i int, q Quantity) []int64 {
+	o := &p.orig.Lines[i]
+	parts := make([]int64, 2+len(o.Discounts))
+	parts[0], parts[1] = int64(o.Net), int64(o.Redeemed)
+	for k, d := range o.Discounts {
+		parts[2+k] = int64(d.Amount)
+	}
+	if q == o.Quantity {
+		return parts
+	}
+	all := int64(o.Gross)
+	left := roundedPart(all, int64(q), int64(o.Quantity))
+	for k, amount := range parts {
+		parts[k] = roundedPart(amount, left, all)
+		left -= parts[k]
+		all -= amount
+	}
+	return parts
+}
+
+// roundedPart is amount*part/whole, half up; part is between 0 and whole.
+func roundedPart(amount, part, whole int64) int64 {
+	switch {
+	case part == whole:
+		return amount
+	case whole < 0:
+		part, whole = -part, -whole
+	}
+	n, _ := mulDiv(amount, part, whole, HalfUp)
+	return n
 }
 
 // returnPoints gives spent points back and takes earned points back.
@@ -412,7 +451,7 @@ func (rb *Rulebook) returnWhole(r *ReturnResult, orig *Result) {
 	}
 	if rb.doc.Settings.VoidCoupons == "no" {
 		r.Counters = slices.DeleteFunc(r.Counters, func(a CounterAdd) bool {
-			return len(a.Counter) > len("coupon:") && a.Counter[:len("coupon:")] == "coupon:"
+			return strings.HasPrefix(a.Counter, couponCounterName)
 		})
 	}
 	for _, s := range orig.Segments {

@@ -73,7 +73,7 @@ func appendMember(b []byte, m *loyalty.Member, dict words) ([]byte, error) {
 	}
 	set(hasName, m.FirstName != "")
 	set(hasLanguage, m.Language != "")
-	set(hasCard, m.Card != loyalty.Card{})
+	set(hasCard, m.Card.Type != "" || m.Card.Status != "") // whose card it is stands above the record
 	set(hasTier, m.Tier != "")
 	set(hasTierDates, m.TierSince != "" || m.TierUntil != "")
 	set(hasWallets, len(m.Wallets) > 0)
@@ -141,7 +141,7 @@ func appendMember(b []byte, m *loyalty.Member, dict words) ([]byte, error) {
 	if has&hasCounters != 0 {
 		w.uint(uint64(len(m.Counters)))
 		for _, k := range slices.Sorted(maps.Keys(m.Counters)) {
-			w.word(k)
+			w.counter(k)
 			w.uint(uint64(len(m.Counters[k])))
 			for _, day := range slices.Sorted(maps.Keys(m.Counters[k])) {
 				w.day(day)
@@ -233,7 +233,11 @@ func readMember(b []byte, dict words) (*loyalty.Member, error) {
 		n := r.count()
 		m.Counters = make(map[string]map[string]int64, n)
 		for range n {
-			k, days := r.word(), r.count()
+			k := r.word()
+			if loyalty.HasOwn(k) {
+				k += r.text()
+			}
+			days := r.count()
 			c := make(map[string]int64, days)
 			for range days {
 				d := r.day()
@@ -290,6 +294,16 @@ func (w *writer) word(s string) {
 		w.err = err
 	}
 	w.uint(n)
+}
+
+// counter writes a counter's name: a word, and after it as text what is one
+// card's or code's own, so that the dictionary does not grow with the cards.
+func (w *writer) counter(s string) {
+	common, own := loyalty.SplitCounter(s)
+	w.word(common)
+	if loyalty.HasOwn(common) {
+		w.text(own)
+	}
 }
 
 func (w *writer) words(list []string) {

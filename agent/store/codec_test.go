@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,9 @@ func TestEveryFieldSurvives(t *testing.T) {
 	var m loyalty.Member
 	seed := 0
 	fill(reflect.ValueOf(&m).Elem(), &seed, "")
+	m.Card.Ref = "" // stands above the record
+	m.Counters["rule:a:money@card=0a1b2c3d"] = map[string]int64{"2026-11-01": 5}
+	m.Counters["coupon:REF-77"] = map[string]int64{"2026-11-01": 1000}
 	dict := &listWords{}
 	b, err := appendSnapshot(nil, Snapshot{&m, wire.Mark{Epoch: 3, Seq: 99}}, dict)
 	if err != nil {
@@ -94,6 +98,12 @@ func TestEveryFieldSurvives(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got.Member, &m) {
 		t.Errorf("wrote %+v\nread  %+v", m, *got.Member)
+	}
+	// What is one card's or one code's own does not fill the dictionary.
+	for _, w := range *dict {
+		if strings.Contains(w, "0a1b2c3d") || strings.Contains(w, "REF-77") {
+			t.Errorf("the dictionary knows %q", w)
+		}
 	}
 	if got.Includes != (wire.Mark{Epoch: 3, Seq: 99}) {
 		t.Errorf("mark %+v", got.Includes)

@@ -40,7 +40,7 @@ func (b *Booking) Back() *Booking {
 		n.Usage = append(n.Usage, loyalty.CounterAdd{Counter: a.Counter, Day: a.Day, Add: -a.Add})
 	}
 	for _, q := range b.Quotas {
-		n.Quotas = append(n.Quotas, loyalty.QuotaUse{Key: q.Key, Budget: q.Budget, Money: -q.Money, Points: -q.Points, Count: -q.Count,
+		n.Quotas = append(n.Quotas, loyalty.QuotaUse{Key: q.Key, Budget: q.Budget, Counter: q.Counter, Money: -q.Money, Points: -q.Points, Count: -q.Count,
 			Turnover: -q.Turnover, Cost: -q.Cost})
 	}
 	return n

@@ -53,8 +53,17 @@ func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	return r, err
 }
 
-func (e *engine) Budgets(at time.Time) []loyalty.BudgetNow       { return e.rb.Budgets(at) }
-func (e *engine) QuotaUses(r *loyalty.Result) []loyalty.QuotaUse { return e.rb.QuotaUses(r) }
+func (e *engine) Budgets(at time.Time, store string) []loyalty.BudgetNow {
+	return e.rb.Budgets(at, store)
+}
+
+func (e *engine) QuotaUses(r *loyalty.Result, store string) []loyalty.QuotaUse {
+	return e.rb.QuotaUses(r, store)
+}
+
+func (e *engine) ReturnUses(orig *loyalty.Result, r *loyalty.ReturnResult, store string) []loyalty.QuotaUse {
+	return e.rb.ReturnUses(orig, r, store)
+}
 
 func (e *engine) Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member {
 	return e.rb.Apply(m, r, at)

@@ -15,10 +15,11 @@ import (
 // moves; void and return give it back. All of it is in the transaction of the
 // receipt itself.
 //
-// Use of limits stays at the till, by store, till, cashier and programme: a
-// limit per store or for all counts what this till has given. A budget counts
-// for all tills: each gives only what the centre has handed to it
-// (wire.QuotaGrant), so that nobody needs a link to stay within the total.
+// Limits per till and cashier are the till's own. What counts for several
+// tills, a budget or a limit per store or for all, each gives only as far as
+// the centre has handed it over (wire.QuotaGrant), so that nobody needs a link
+// to stay within the total. Limits per member and card are counters in the
+// member's snapshot.
 // A budget in percent of turnover needs no quota: a till that keeps the share
 // for itself keeps it for all.
 
@@ -30,19 +31,19 @@ func (t *Till) standing(in *Pricing, rules Rules, id string, at time.Time) error
 			return err
 		}
 		in.Budgets = map[string]*loyalty.Quota{}
-		budgets := rules.Budgets(at)
+		budgets := rules.Budgets(at, t.c.Store)
 		keys := map[string]string{}
 		for _, b := range budgets {
 			q, err := tx.Quota(b.Key)
 			if err != nil {
 				return err
 			}
-			if q == nil && b.Turnover && !b.Bounded() {
+			if q == nil {
+				// Nothing was handed over: a bounded one gives nothing, a
+				// share of turnover begins.
 				q = &loyalty.Quota{}
 			}
-			if q != nil {
-				in.Budgets[b.ID], keys[b.Key] = q, b.ID
-			}
+			in.Budgets[b.ID], keys[b.Key] = q, b.ID
 		}
 		old, err := tx.Receipt(id)
 		if err != nil || old == nil || old.Booked.Empty() {
@@ -72,7 +73,7 @@ func booking(p *priced, kept *store.Booking) *store.Booking {
 	if p.rules == nil || p.rules.Version() != p.result.Rulebook {
 		return kept
 	}
-	b := &store.Booking{Quotas: p.rules.QuotaUses(p.result)}
+	b := &store.Booking{Quotas: p.rules.QuotaUses(p.result, p.receipt.Store)}
 	for _, u := range p.result.Usage {
 		b.Usage = append(b.Usage, loyalty.CounterAdd{Counter: u.Counter, Day: u.Day, Add: u.Add})
 	}
@@ -116,7 +117,15 @@ func partBack(b *store.Booking, res *loyalty.ReturnResult) *store.Booking {
 		}
 	}
 	for _, q := range b.Quotas {
-		x := loyalty.QuotaUse{Key: q.Key, Budget: q.Budget}
+		x := loyalty.QuotaUse{Key: q.Key, Budget: q.Budget, Counter: q.Counter}
+		none := x
+		if q.Counter != "" {
+			for _, u := range res.Usage {
+				if u.Counter == q.Counter {
+					x.Add(u.Add)
+				}
+			}
+		}
 		for _, u := range res.Budgets {
 			if u.Budget == q.Budget {
 				x.Money, x.Points, x.Count, x.Cost = x.Money-u.Money, x.Points-u.Points, x.Count-u.Count, x.Cost-u.Cost
@@ -124,9 +133,9 @@ func partBack(b *store.Booking, res *loyalty.ReturnResult) *store.Booking {
 		}
 		x.Money, x.Points, x.Count, x.Cost = max(x.Money, -q.Money), max(x.Points, -q.Points), max(x.Count, -q.Count), max(x.Cost, -q.Cost)
 		if q.Turnover > 0 {
-			x.Turnover = max(-max(0, res.Totals.Net), -q.Turnover)
+			x.Turnover = max(-max(0, res.Totals.Net+res.Totals.Redeemed), -q.Turnover)
 		}
-		if x != (loyalty.QuotaUse{Key: q.Key, Budget: q.Budget}) {
+		if x != none {
 			back.Quotas = append(back.Quotas, x)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
@@ -156,6 +157,133 @@ func TestABudgetGivesWhatWasHandedOver(t *testing.T) {
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("records say\n%s, want\n%s", got, want)
 	}
+}
+
+const manyBook = `{"programme": {"id": "lim", "currency": "GBP"}, "wallets": [{"id": "points", "point_value": "0.01"}],
+	"budgets": [{"id": "three", "percent_of_turnover": "3", "partial": true}],
+	"rules": [
+		{"id": "card", "then": [{"amount_off": {"amount": "1.00", "on": {"skus": ["C"]}}}], "limits": [{"per": "card", "period": "day", "count": 1}]},
+		{"id": "store", "then": [{"amount_off": {"amount": "0.50", "per": "unit", "on": {"skus": ["S"]}}}], "limits": [{"per": "store", "period": "ever", "units": 5}]},
+		{"id": "share", "budget": "three", "then": [{"percent_off": {"percent": "50", "on": {"skus": ["T"]}}}]}]}`
+
+// Two cards of one member each have what is limited per card; her telephone
+// number is not a third one. A restart changes nothing.
+func TestALimitPerCardHoldsAtTheTill(t *testing.T) {
+	change := under(t, manyBook)
+	b := newBench(t, change)
+	const second, phone = "2000000125015", "+447700900123"
+	refs := []wire.RefState{{Ref: wire.CardRef(testKey, wire.KindCard, annasCard), Kind: "card", Status: "active"},
+		{Ref: wire.CardRef(testKey, wire.KindCard, second), Kind: "card", Status: "active"},
+		{Ref: wire.CardRef(testKey, wire.KindPhone, phone[1:]), Kind: "phone", Status: "active"}}
+	if err := b.cache.Update(func(tx *store.CacheTx) error {
+		return tx.PutMember(refs, store.Snapshot{Member: &loyalty.Member{ID: annasID, FirstName: "Anna"}, Includes: wire.Mark{Epoch: 1}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	buy := func(id, body string) loyalty.Money {
+		t.Helper()
+		var who MemberAnswer
+		b.post("/v1/identify", "", body).into(t, &who)
+		if who.Member == nil || who.Member.FirstName != "Anna" {
+			t.Fatalf("%s: %+v", body, who)
+		}
+		var a CaptureAnswer
+		b.post("/v1/receipts/"+id+"/capture", "c-"+id, `{"member":"`+who.Member.Token+`","receipt":`+one("C", "5.00")+`}`).into(t, &a)
+		return a.Result.Totals.Discount
+	}
+	card := func(n string) string { return `{"input":"` + n + `"}` }
+	for i, x := range []struct {
+		body string
+		want loyalty.Money
+	}{{card(annasCard), 100}, {card(annasCard), 0}, {`{"phone":"` + phone + `"}`, 0}, {card(second), 100}, {card(second), 0}} {
+		if got := buy(fmt.Sprint("R", i), x.body); got != x.want {
+			t.Errorf("receipt %d, %s: %v off, want %v", i, x.body, got, x.want)
+		}
+		if i == 1 {
+			b.restart(change)
+		}
+	}
+}
+
+// A limit of the whole store gives at this till what was handed to it.
+func TestALimitPerStoreGivesWhatWasHandedOver(t *testing.T) {
+	change := under(t, manyBook)
+	b := newBench(t, change)
+	if got := b.sell("R0", "S", "5.00"); got != 0 {
+		t.Errorf("without a quota: %v off", got)
+	}
+	grant := func(n uint64, units int64) {
+		t.Helper()
+		if err := b.journal.Update(func(tx *store.Tx) error {
+			return tx.Grant("lim/limit rule:store/store/ever:units@store=s1", n, 1, loyalty.Quota{Count: units})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant(3, 3)
+	if got := b.sell("R1", "S", "5.00"); got != 100 { // two units
+		t.Errorf("with three: %v off", got)
+	}
+	b.restart(change)
+	if got := b.sell("R2", "S", "5.00"); got != 50 { // one more
+		t.Errorf("with one: %v off", got)
+	}
+	if got := b.sell("R3", "S", "5.00"); got != 0 {
+		t.Errorf("with none: %v off", got)
+	}
+	var r ReturnAnswer
+	b.post("/v1/returns/capture", "ret", `{"original":"R1","lines":[{"id":"1","quantity":"2"}]}`).into(t, &r)
+	if got := b.price("S", "5.00"); got != 100 {
+		t.Errorf("after a return: %v off", got)
+	}
+	var told []string
+	_ = b.journal.Box().Each(func(_ uint64, raw []byte) error {
+		rec, err := wire.DecodeRecord(raw)
+		if err != nil {
+			return err
+		}
+		var p struct {
+			Quotas []wire.QuotaUse `json:"quotas"`
+		}
+		err = json.Unmarshal(rec.Payload, &p)
+		for _, q := range p.Quotas {
+			told = append(told, fmt.Sprint(rec.Receipt, " ", q.Count))
+		}
+		return err
+	})
+	if got := strings.Join(told, ", "); got != "R1 2, R2 1, R1 -2" {
+		t.Errorf("the centre is told %s", got)
+	}
+}
+
+// What a till gives for a share of turnover stays within that share, whatever
+// comes back to it: goods that another till sold lower the turnover here.
+func TestAShareOfTurnoverFollowsReturnsOfOtherTills(t *testing.T) {
+	change := under(t, manyBook)
+	other := newBench(t, change)
+	other.sell("R0", "X", "500.00") // 1,000.00 of turnover
+	var done CaptureAnswer
+	other.post("/v1/receipts/R1/capture", "c1", `{"receipt":`+one("T", "20.00")+`}`).into(t, &done)
+	a := &wire.AnswerReceipt{Known: true, Number: "R1", Device: "dev-other", Mark: wire.Mark{Epoch: 3, Seq: 7}, Store: "s2", Till: "t9", State: "captured",
+		At: time.Now(), Result: mustJSON(done.Result)}
+	if got := a.Result; !strings.Contains(string(got), `"cost":"20.00"`) {
+		t.Fatalf("the other till gave %s", got)
+	}
+	b := newBench(t, change)
+	b.link.set(func(l *fakeLink) { l.sales = map[string]*wire.AnswerReceipt{"R1": a} })
+	b.sell("N0", "X", "500.00")
+	var r ReturnAnswer
+	b.post("/v1/returns/capture", "ret", `{"original":"R1","lines":[{"id":"1","quantity":"2"}]}`).into(t, &r)
+	if r.Result.Totals.Net != 2000 || len(r.Result.Budgets) != 1 {
+		t.Fatalf("return %+v", r.Result)
+	}
+	_ = b.journal.View(func(tx *store.Tx) error {
+		q, err := tx.Quota("lim/three")
+		if err != nil || q == nil || *q != (loyalty.Quota{Turnover: 98000, Cost: -2000}) {
+			t.Errorf("after the return here: %+v, %v", q, err)
+		}
+		return nil
+	})
 }
 
 func TestRewardsWithCostsDoNotComeIntoForce(t *testing.T) {

@@ -2,6 +2,7 @@ package till
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,6 +61,11 @@ func (t *Till) settle(c claim, snap *store.Snapshot, rules Rules) (*customer, er
 		cu.stopped = reason
 		m := *cu.member
 		m.Card.Status = "blocked"
+		cu.member = &m
+	}
+	if c.Entry != "phone" && !c.Ref.IsZero() {
+		m := *cu.member
+		m.Card.Ref = hex.EncodeToString(c.Ref[:4])
 		cu.member = &m
 	}
 	var deltas []*store.Delta

@@ -144,6 +144,10 @@ func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBod
 		Result: mustJSON(res), Moves: reversal(res), Offline: !o.asked, Fiscal: b.Fiscal, Shift: b.Shift,
 		Cashier: b.Cashier, At: t.c.Now()}
 	undo := partBack(r.Booked, res)
+	if o.device != "" {
+		// What another till gave comes back to this one, to give again.
+		undo = &store.Booking{Quotas: t.c.Rules().ReturnUses(o.result, res, o.store)}
+	}
 	rec.Quotas = told(undo)
 	at, err := tx.Append(outbox.Entry{Type: wire.TypeReturn, Receipt: b.Original, Payload: rec})
 	if err != nil {
@@ -154,7 +158,10 @@ func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBod
 	if err := tx.Rebook(nil, undo); err != nil {
 		return err
 	}
-	r.State, r.Booked = a.State, less(r.Booked, undo)
+	r.State = a.State
+	if o.device == "" {
+		r.Booked = less(r.Booked, undo)
+	}
 	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.Lines), Result: mustJSON(res), Mark: here, At: t.stamp()})
 	if err := tx.PutReceipt(&r); err != nil {
 		return err

@@ -27,10 +27,12 @@ type Rules interface {
 	// what came back.
 	Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
 	ApplyReturn(m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) *loyalty.Member
-	// Budgets lists the budgets open at a moment, QuotaUses what a result
-	// takes of the till's quotas of them.
-	Budgets(at time.Time) []loyalty.BudgetNow
-	QuotaUses(r *loyalty.Result) []loyalty.QuotaUse
+	// Budgets lists what tills of a store give together at a moment, QuotaUses
+	// what a result takes of the till's quotas of it, ReturnUses what a return
+	// of another till's receipt gives back.
+	Budgets(at time.Time, store string) []loyalty.BudgetNow
+	QuotaUses(r *loyalty.Result, store string) []loyalty.QuotaUse
+	ReturnUses(orig *loyalty.Result, r *loyalty.ReturnResult, store string) []loyalty.QuotaUse
 	// Return prices what comes back of a receipt; already are earlier returns,
 	// no lines means all that is left.
 	Return(orig *loyalty.Result, already []*loyalty.ReturnResult, lines []loyalty.ReturnLine) (*loyalty.ReturnResult, error)

@@ -24,6 +24,7 @@ type giver struct {
 	t       *testing.T
 	rb      *loyalty.Rulebook
 	journal *store.Journal
+	store   string
 	n       int
 	given   loyalty.Money
 	first   wire.Mark // place of its first sale
@@ -33,10 +34,12 @@ const potBook = `{"programme": {"id": "pot", "currency": "GBP"}, "wallets": [{"i
 	"budgets": [{"id": "b", "money": "100.00", "partial": true}],
 	"rules": [{"id": "half", "budget": "b", "then": [{"percent_off": {"percent": "50"}}]}]}`
 
-func (r *rig) giver(store1, name string) *giver {
+func (r *rig) giver(store1, name string) *giver { return r.giverOf(potBook, store1, name) }
+
+func (r *rig) giverOf(book, store1, name string) *giver {
 	r.t.Helper()
-	g := &giver{till: r.till(store1, name), t: r.t}
-	doc, err := loyalty.Decode([]byte(potBook))
+	g := &giver{till: r.till(store1, name), t: r.t, store: store1}
+	doc, err := loyalty.Decode([]byte(book))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -52,8 +55,25 @@ func (r *rig) giver(store1, name string) *giver {
 	return g
 }
 
-// quota takes in what came down the line and tells what is left.
+// quota takes in what came down the line and tells what is left of the pot.
 func (g *giver) quota() (left loyalty.Money) {
+	g.t.Helper()
+	g.take()
+	err := g.journal.View(func(tx *store.Tx) error {
+		q, err := tx.Quota("pot/b")
+		if q != nil {
+			left = q.Money
+		}
+		return err
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return left
+}
+
+// take takes in what came down the line.
+func (g *giver) take() {
 	g.t.Helper()
 	items, err := g.Items(wire.LaneCommand)
 	if err != nil {
@@ -73,41 +93,65 @@ func (g *giver) quota() (left loyalty.Money) {
 			if err != nil {
 				return err
 			}
-			if err := tx.Grant(q.Budget, q.No, q.Epoch, loyalty.Quota{Money: m}); err != nil {
+			if err := tx.Grant(q.Budget, q.No, q.Epoch, loyalty.Quota{Money: m, Count: q.Count}); err != nil {
 				return err
 			}
 		}
-		q, err := tx.Quota("pot/b")
-		if q != nil {
-			left = q.Money
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return left
 }
 
-// sell sells for 12.00, half of which the budget gives while it lasts.
-func (g *giver) sell() (off loyalty.Money) {
+// standing is what the till may give at a moment.
+func (g *giver) standing(at time.Time) (in loyalty.Input) {
+	g.t.Helper()
+	g.take()
+	in = loyalty.Input{Budgets: map[string]*loyalty.Quota{}, Offline: true}
+	err := g.journal.View(func(tx *store.Tx) (err error) {
+		if in.Usage, err = tx.Usage(); err != nil {
+			return err
+		}
+		for _, b := range g.rb.Budgets(at, g.store) {
+			q, err := tx.Quota(b.Key)
+			if err != nil {
+				return err
+			}
+			if q == nil {
+				q = &loyalty.Quota{}
+			}
+			in.Budgets[b.ID] = q
+		}
+		return nil
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return in
+}
+
+// sell sells for 12.00, half of which is given while it may be.
+func (g *giver) sell() (off loyalty.Money) { return g.sellAt(time.Now()) }
+
+func (g *giver) sellAt(at time.Time) (off loyalty.Money) {
 	g.t.Helper()
 	g.n++
 	id := fmt.Sprint("r", g.n)
-	in := loyalty.Input{Receipt: &loyalty.Receipt{ID: id, Time: time.Now(), Lines: []loyalty.Line{{ID: "1", SKU: "x", Quantity: 1000, Price: 12_000_000}}},
-		Budgets: map[string]*loyalty.Quota{"b": {Money: g.quota()}}, Offline: true}
+	in := g.standing(at)
+	in.Receipt = &loyalty.Receipt{ID: id, Time: at, Store: g.store, Lines: []loyalty.Line{{ID: "1", SKU: "x", Quantity: 1000, Price: 12_000_000}}}
 	res, err := g.rb.Price(in)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	b := &store.Booking{Quotas: g.rb.QuotaUses(res)}
+	b := &store.Booking{Quotas: g.rb.QuotaUses(res, g.store), Usage: res.Usage}
 	if err := g.journal.Update(func(tx *store.Tx) error { return tx.Rebook(nil, b) }); err != nil {
 		g.t.Fatal(err)
 	}
 	c := wire.Commit{Receipt: json.RawMessage(`{}`)}
 	c.Result, _ = json.Marshal(res)
 	for _, q := range b.Quotas {
-		c.Quotas = append(c.Quotas, wire.QuotaUse{Budget: q.Key, Money: q.Money.String()})
+		c.Quotas = append(c.Quotas, wire.QuotaUse{Budget: q.Key, Money: q.Money.String(), Count: q.Count})
 	}
 	m := g.log(g.t, wire.TypeCommit, id, c)
 	if g.first == (wire.Mark{}) {
@@ -196,6 +240,84 @@ func TestABudgetIsNeverPassedByTillsThatDoNotSeeEachOther(t *testing.T) {
 		t.Errorf("%v granted to %d tills", sum, n)
 	}
 	r.sound()
+}
+
+const limitBook = `{"programme": {"id": "lim", "currency": "GBP"},
+	"rules": [{"id": "half", "then": [{"percent_off": {"percent": "50"}}],
+		"limits": [{"per": "store", "period": "day", "count": 20}, {"per": "all", "period": "month", "count": 30}]}]}`
+
+// A limit per store and one for all hold like budgets: three tills in two
+// stores that lose their links give no more together than each limit says.
+func TestLimitsPerStoreAndForAllHoldAcrossTills(t *testing.T) {
+	r := start(t)
+	a1, a2, b1 := r.giverOf(limitBook, "A", "1"), r.giverOf(limitBook, "A", "2"), r.giverOf(limitBook, "B", "1")
+	all := []*giver{a1, a2, b1}
+	until(t, "all are connected", func() bool { return len(r.s.Online()) == 3 })
+	r.publishDoc(t, []byte(limitBook))
+	now := time.Now()
+	until(t, "all may give", func() bool {
+		for _, g := range all {
+			for _, q := range g.standing(now).Budgets {
+				if q.Count == 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	for _, g := range all {
+		g.stop()
+	}
+	// Until nobody has anything to give, on one day.
+	times := map[string]int{}
+	for _, g := range all {
+		for g.sellAt(now) > 0 {
+			times[g.store]++
+		}
+	}
+	if a, b := times["A"], times["B"]; a == 0 || b == 0 || a > 20 || b > 20 || a+b > 30 {
+		t.Errorf("without a link store A gave %d times of 20, B %d, together of 30", a, b)
+	}
+	// The next day has been handed out ahead, in part, for the store; the
+	// month goes on with what is left of it.
+	for _, g := range all {
+		if q := g.standing(now.AddDate(0, 0, 1)).Budgets["limit rule:half/store/day"]; q == nil || q.Count < 1 || q.Count > 10 {
+			t.Errorf("till of %s has %+v ahead", g.store, q)
+		}
+	}
+	// Back on line, tills are handed the rest as they report, and not one more.
+	c := r.giverOf(limitBook, "B", "2")
+	until(t, "the rest of the store's limit is given", func() bool {
+		if c.sellAt(now) > 0 {
+			times["B"]++
+		}
+		var sum int64
+		r.read(func(tx *db.Tx) error {
+			q, err := ledger.Quotas(tx, "lim/limit rule:half/store/day@store=B@"+loyalty.DateOf(now).String())
+			for _, s := range q {
+				sum += s.Granted.Count
+			}
+			return err
+		})
+		return sum == 20 || times["A"]+times["B"] == 30
+	})
+	if times["B"] > 20 || times["A"]+times["B"] > 30 {
+		t.Errorf("given %v", times)
+	}
+	r.sound()
+}
+
+func TestWhatTillsCannotKeepTogetherIsNotPublished(t *testing.T) {
+	engine := central.NewEngine(nil)
+	for _, period := range []string{"30 days", "receipt"} {
+		for _, per := range []string{"store", "all"} {
+			_, err := engine.Check([]byte(strings.Replace(strings.Replace(limitBook, `"store", "period": "day"`, `"`+per+`", "period": "`+period+`"`, 1), `"half"`, `"r1"`, 1)))
+			want := "limits: rule:r1: per " + per + " and " + period + ": what tills give together is handed to them by day, week, month, quarter, year or ever; choose one of these"
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("per %s, %s: %v", per, period, err)
+			}
+		}
+	}
 }
 
 func TestRewardsWithCostsAreNotPublished(t *testing.T) {

@@ -21,6 +21,9 @@ type quotaUse struct {
 // mostQuotas bounds the budgets one record may name.
 const mostQuotas = 1000
 
+// mostCount bounds the times or units one record may take of a quota.
+const mostCount = 1_000_000_000
+
 func readQuotas(list []wire.QuotaUse) ([]quotaUse, error) {
 	if len(list) > mostQuotas {
 		return nil, fmt.Errorf("%d quotas in one record", len(list))
@@ -40,7 +43,7 @@ func readQuotas(list []wire.QuotaUse) ([]quotaUse, error) {
 			}
 		}
 		if len(q.Budget) > 300 || u.money < -mostMoney || u.money > mostMoney || u.points < -MostPoints || u.points > MostPoints ||
-			u.count < -mostQuotas || u.count > mostQuotas {
+			u.count < -mostCount || u.count > mostCount {
 			return nil, fmt.Errorf("quota of %.40q is out of range", q.Budget)
 		}
 		all = append(all, u)
