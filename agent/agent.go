@@ -112,6 +112,11 @@ func Open(o Options) (*Agent, error) {
 	if err := o.Settings.Check(); err != nil {
 		return nil, err
 	}
+	if f := FileSettings(o.Settings.Files); o.Settings.Files.Folder != "" {
+		if err := f.Check(); err != nil {
+			return nil, err
+		}
+	}
 	a := &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
 		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
 	if err := a.open(); err != nil {
@@ -326,6 +331,9 @@ func (a *Agent) Run(ctx context.Context) error {
 				return ctx.Err()
 			})
 		}
+	}
+	if f := a.files(); f != nil {
+		g.Add("files", f.Run)
 	}
 	if a.id != nil {
 		g.Add("link", a.runLink)

@@ -35,6 +35,7 @@ type Agent struct {
 	Display     Display  `toml:"display"`
 	Log         Log      `toml:"log"`
 	Health      Health   `toml:"health"`
+	Files       Files    `toml:"files"`
 	Devices     []Device `toml:"devices"`
 }
 
@@ -134,6 +135,62 @@ type DeviceLine struct {
 	StopBits int    `toml:"stop_bits"` // 1 or 2
 }
 
+// Files is the exchange of receipts in files, for cash software that cannot
+// call; agent/docs/files.md tells its story.
+type Files struct {
+	// Folder holds in, work, out, done and failed; absolute. Empty: no exchange.
+	Folder string `toml:"folder"`
+	// In, Out, Done and Failed replace the folders of these names; relative to
+	// Folder or absolute, on the same file system.
+	In     string `toml:"in"`
+	Out    string `toml:"out"`
+	Done   string `toml:"done"`
+	Failed string `toml:"failed"`
+	// Poll is how often is looked.
+	Poll Duration `toml:"poll"`
+	// Settle is how long a file that does not tell its end must not change.
+	Settle Duration `toml:"settle"`
+	// Patience is how long a file may stay unreadable before it is refused.
+	Patience Duration `toml:"patience"`
+	// Flag is the ending of a file that says that another is whole: ".flg".
+	// Empty: none is awaited.
+	Flag string `toml:"flag"`
+	// Encoding of the files: auto, or one of the names in files.md.
+	Encoding string `toml:"encoding"`
+	// Decimal is what stands before a fraction: auto, comma, point.
+	Decimal string `toml:"decimal"`
+	// Answer is the format of answers: same, json, csv, xml.
+	Answer string   `toml:"answer"`
+	CSV    FilesCSV `toml:"csv"`
+	XML    FilesXML `toml:"xml"`
+	// Words of the cash software for requests and tenders: "Возврат" = "return".
+	Words map[string]string `toml:"words"`
+}
+
+// FilesCSV is how tables are written.
+type FilesCSV struct {
+	// Separator is auto, tab, or one character.
+	Separator string `toml:"separator"`
+	// Columns names the columns of files without a first row of names.
+	Columns []string `toml:"columns"`
+	// Fields gives, for our names, the names of columns.
+	Fields map[string]string `toml:"fields"`
+}
+
+// FilesXML is where in a document things are.
+type FilesXML struct {
+	// Receipt is the path of one request, from the root on.
+	Receipt string `toml:"receipt"`
+	// Line and Tender are the paths of repeated elements inside it.
+	Line   string `toml:"line"`
+	Tender string `toml:"tender"`
+	// Fields gives, for our names, paths: "@no", "Head/Card".
+	Fields map[string]string `toml:"fields"`
+}
+
+// Encodings a file may be declared to be in; auto finds out.
+var Encodings = []string{"auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1250", "windows-1251", "cp866", "cp852", "mazovia", "iso-8859-2", "koi8-r"}
+
 // Languages the agent speaks.
 var Languages = []string{"en", "ru", "pl"}
 
@@ -150,6 +207,8 @@ func DefaultAgent() Agent {
 			LinkDown: Duration(5 * time.Minute), QueueAge: Duration(15 * time.Minute),
 			RulebookAge: Duration(7 * 24 * time.Hour), MinFreeMB: 64,
 		},
+		Files: Files{In: "in", Out: "out", Done: "done", Failed: "failed", Poll: Duration(250 * time.Millisecond), Settle: Duration(2 * time.Second),
+			Patience: Duration(time.Minute), Encoding: "auto", Decimal: "auto", Answer: "same", CSV: FilesCSV{Separator: "auto"}},
 	}
 }
 
@@ -241,7 +300,51 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 		}
 	}
 	between(bad, "health.min_free_mb", a.Health.MinFreeMB, 0, 1<<20)
+	a.Files.check(bad)
 	a.checkDevices(bad)
+}
+
+func (f *Files) check(bad func(field, found, remedy string)) {
+	if f.Folder != "" && !absolute(f.Folder) {
+		bad("files.folder", show(f.Folder), "want an absolute path, best of a folder of its own for each till")
+	}
+	places := map[string]string{"work": "files.folder"}
+	for _, p := range []struct{ field, v string }{{"files.in", f.In}, {"files.out", f.Out}, {"files.done", f.Done}, {"files.failed", f.Failed}} {
+		switch other := places[p.v]; {
+		case p.v == "" || p.v == "." || strings.Contains(p.v, ".."):
+			bad(p.field, show(p.v), "want the name of a folder, or an absolute path")
+		case other != "":
+			bad(p.field, show(p.v), "is the same folder as another one")
+		}
+		places[p.v] = p.field
+	}
+	for _, t := range []struct {
+		field  string
+		d      Duration
+		lo, hi time.Duration
+	}{{"files.poll", f.Poll, 50 * time.Millisecond, time.Minute}, {"files.settle", f.Settle, 100 * time.Millisecond, time.Minute},
+		{"files.patience", f.Patience, time.Second, time.Hour}} {
+		if d := time.Duration(t.d); d < t.lo || d > t.hi {
+			bad(t.field, d.String(), fmt.Sprintf("want %s to %s", t.lo, t.hi))
+		}
+	}
+	if f.Flag != "" && (!strings.HasPrefix(f.Flag, ".") || len(f.Flag) < 2 || strings.ContainsAny(f.Flag, `/\`)) {
+		bad("files.flag", show(f.Flag), `want the ending of a name such as ".flg"`)
+	}
+	oneOf(bad, "files.encoding", f.Encoding, Encodings)
+	oneOf(bad, "files.decimal", f.Decimal, []string{"auto", "comma", "point"})
+	oneOf(bad, "files.answer", f.Answer, []string{"same", "json", "csv", "xml"})
+	if s := f.CSV.Separator; s != "auto" && s != "tab" && (len([]rune(s)) != 1 || strings.ContainsAny(s, "\"\r\n")) {
+		bad("files.csv.separator", show(s), "want auto, tab or one character")
+	}
+	if (f.XML.Line != "" || f.XML.Tender != "" || f.XML.Receipt != "") && len(f.XML.Fields) == 0 {
+		bad("files.xml.fields", "", "say where the fields are, since paths are given")
+	}
+	for name := range f.XML.Fields {
+		if strings.HasPrefix(name, "line.") && f.XML.Line == "" || strings.HasPrefix(name, "tender.") && f.XML.Tender == "" {
+			bad("files.xml.fields."+name, "", "say in files.xml where the element of it is")
+		}
+	}
 }
 
 func (a *Agent) checkDevices(bad func(field, found, remedy string)) {

@@ -20,6 +20,9 @@ var (
 	DiskLow      = Kind{Code: "disk_low", Title: "Disk almost full, no spending", Severity: Bad}
 	StoreBroken  = Kind{Code: "store_error", Title: "The disk refuses to write", Severity: Bad}
 	ClockBad     = Kind{Code: "clock_untrusted", Title: "The clock cannot be trusted", Severity: Warning}
+	FilesFolder  = Kind{Code: "files_folder", Title: "The folder of receipt files cannot be used", Severity: Bad, Hides: []string{"files_waiting"}}
+	FilesWaiting = Kind{Code: "files_waiting", Title: "Receipt files wait to be booked", Severity: Warning, After: time.Minute}
+	FilesRefused = Kind{Code: "files_refused", Title: "Receipt files were refused", Severity: Warning}
 	Unresolved   = Kind{Code: "receipts_unresolved", Title: "Receipts with held points never finished", Severity: Warning}
 )
 

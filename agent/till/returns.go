@@ -2,6 +2,7 @@ package till
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -15,13 +16,23 @@ import (
 // returnBody names a receipt and the lines that come back. Store and till are
 // those of the receipt, when its number is not enough to find it.
 type returnBody struct {
-	Original string               `json:"original"`
-	Store    string               `json:"store,omitempty"`
-	Till     string               `json:"till,omitempty"`
-	Lines    []loyalty.ReturnLine `json:"lines"` // a quantity of "0": all that is left of the line
-	Fiscal   string               `json:"fiscal_number,omitempty"`
-	Shift    string               `json:"shift,omitempty"`
-	Cashier  string               `json:"cashier,omitempty"`
+	Original string       `json:"original"`
+	Store    string       `json:"store,omitempty"`
+	Till     string       `json:"till,omitempty"`
+	Lines    []returnLine `json:"lines"`
+	Fiscal   string       `json:"fiscal_number,omitempty"`
+	Shift    string       `json:"shift,omitempty"`
+	Cashier  string       `json:"cashier,omitempty"`
+
+	found []loyalty.ReturnLine // Lines, as lines of the original
+}
+
+// returnLine is how much of a line comes back. The line is named by its id or,
+// when the caller did not keep it, by its goods.
+type returnLine struct {
+	ID       string           `json:"id,omitempty"`
+	SKU      string           `json:"sku,omitempty"`
+	Quantity loyalty.Quantity `json:"quantity"` // "0": all that is left of it
 }
 
 // ReturnAnswer is what a return gives back and takes back.
@@ -63,12 +74,11 @@ func (t *Till) returning(ctx context.Context, b *returnBody) (*original, *Return
 			left[l.ID] -= l.Quantity
 		}
 	}
-	lines := slices.Clone(b.Lines)
-	for i := range lines {
-		if lines[i].Quantity == 0 {
-			lines[i].Quantity = left[lines[i].ID]
-		}
+	lines, err := find(b.Lines, o.result, left)
+	if err != nil {
+		return nil, nil, err
 	}
+	b.found = lines
 	res, err := rules.Return(o.result, o.already, lines)
 	if err != nil {
 		return nil, nil, err
@@ -79,6 +89,51 @@ func (t *Till) returning(ctx context.Context, b *returnBody) (*original, *Return
 	}
 	a.Shortfall, err = t.shortfall(rules, o, lines)
 	return o, a, err
+}
+
+// find gives the lines of the original that a caller names. Goods that stand on
+// several lines are taken from the first that have some left.
+func find(lines []returnLine, sold *loyalty.Result, left map[string]loyalty.Quantity) ([]loyalty.ReturnLine, error) {
+	left = maps.Clone(left)
+	var out []loyalty.ReturnLine
+	for i, l := range lines {
+		field := fmt.Sprintf("lines[%d].", i)
+		switch {
+		case l.ID != "" && l.SKU != "":
+			return nil, refuse("bad_request", "id and sku are there both").at(field + "sku")
+		case l.ID == "" && l.SKU == "":
+			return nil, refuse("return_refused", "name the lines that come back").at(field + "id")
+		case l.ID != "":
+			q := l.Quantity
+			if q == 0 {
+				q = left[l.ID]
+			}
+			left[l.ID] -= q
+			out = append(out, loyalty.ReturnLine{ID: l.ID, Quantity: q})
+			continue
+		}
+		want, first := l.Quantity, len(out)
+		if want < 0 {
+			return nil, refuse("return_refused", "a quantity is below zero").at(field + "quantity")
+		}
+		for _, s := range sold.Lines {
+			have := left[s.ID]
+			if s.SKU != l.SKU || have <= 0 || l.Quantity != 0 && want == 0 {
+				continue
+			}
+			q := have
+			if l.Quantity != 0 {
+				q = min(have, want)
+				want -= q
+			}
+			left[s.ID] -= q
+			out = append(out, loyalty.ReturnLine{ID: s.ID, Quantity: q})
+		}
+		if len(out) == first || want > 0 && l.Quantity != 0 {
+			return nil, refuse("return_refused", fmt.Sprintf("the receipt has no %s of %s left", l.Quantity, l.SKU)).at(field + "sku")
+		}
+	}
+	return out, nil
 }
 
 // shortfall holds a return against the member as this till knows her, with
@@ -140,7 +195,7 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBody) error {
 	r, res := *o.r, a.Result
 	mark := r.Mark
-	rec := wire.Return{Original: b.Original, Reverses: &mark, Device: o.device, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.Lines),
+	rec := wire.Return{Original: b.Original, Reverses: &mark, Device: o.device, Member: memberText(r.Member), CardRef: r.Card, Lines: mustJSON(b.found),
 		Result: mustJSON(res), Moves: reversal(res), Offline: !o.asked, Fiscal: b.Fiscal, Shift: b.Shift,
 		Cashier: b.Cashier, At: t.c.Now()}
 	undo := partBack(r.Booked, res)
@@ -162,7 +217,7 @@ func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBod
 	if o.device == "" {
 		r.Booked = less(r.Booked, undo)
 	}
-	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.Lines), Result: mustJSON(res), Mark: here, At: t.stamp()})
+	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.found), Result: mustJSON(res), Mark: here, At: t.stamp()})
 	if err := tx.PutReceipt(&r); err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ type basketBody struct {
 	Member  string      `json:"member,omitempty"`
 	Expect  *Expect     `json:"expect,omitempty"`
 	Returns *returnBody `json:"returns,omitempty"` // goods that come back in exchange
+	// Customer names the customer by what was scanned or typed, for callers that
+	// keep no token.
+	Customer *identifyBody `json:"customer,omitempty"`
 
 	back *exchange // what Returns amounts to
 }
@@ -131,10 +134,34 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	return p, nil
 }
 
+// who turns a basket's customer into the token of a member.
+func (t *Till) who(ctx context.Context, b *basketBody) error {
+	c := b.Customer
+	if c == nil {
+		return nil
+	}
+	if b.Member != "" {
+		return refuse("bad_request", "member and customer are there both").at("customer")
+	}
+	cu, err := t.named(ctx, c)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) && e.Field != "" {
+			e.Field = "customer." + e.Field
+		}
+		return err
+	}
+	b.Member, b.Customer = t.seal.seal(cu.claim), nil
+	return nil
+}
+
 // calculate prices a basket and remembers it, in memory, for the cashier's
 // choice of points.
 func (t *Till) calculate(ctx context.Context, id string, b *basketBody) (*SaleAnswer, error) {
-	var err error
+	err := t.who(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	if b.back, err = t.exchanging(ctx, id, b.Returns); err != nil {
 		return nil, err
 	}
@@ -174,6 +201,9 @@ func (t *Till) choose(_ context.Context, id, spend string) (*SaleAnswer, error) 
 // authorise prices the basket for the last time before payment and holds the
 // points it spends.
 func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody) (*reply, error) {
+	if err := t.who(ctx, b); err != nil {
+		return nil, err
+	}
 	unlock, err := t.sales.lock(ctx, id)
 	if err != nil {
 		return nil, err
@@ -430,8 +460,13 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 	if b.Print == "agent" && t.c.Devices.Printer() == nil {
 		return nil, refuse("no_printer").at("print")
 	}
-	if b.Returns == nil && b.Receipt != nil {
-		b.Returns = b.Receipt.Returns
+	if b.Receipt != nil {
+		if b.Returns == nil {
+			b.Returns = b.Receipt.Returns
+		}
+		if err := t.who(ctx, b.Receipt); err != nil {
+			return nil, err
+		}
 	}
 	unlock, err := t.lockSales(ctx, id, b.Returns)
 	if err != nil {

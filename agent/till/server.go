@@ -3,13 +3,10 @@ package till
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
-
-	"github.com/tillside/tillside/agent/store"
 )
 
 // request is one authorised call.
@@ -117,17 +114,7 @@ func serveIdentify(t *Till, ctx context.Context, r *request) (any, error) {
 	if err := decode(r.body, &b); err != nil {
 		return nil, err
 	}
-	if b.Input == "" && b.Phone == "" {
-		return nil, refuse("no_card").at("input")
-	}
-	switch b.Entry {
-	case "":
-		b.Entry = "typed"
-	case "scan", "typed":
-	default:
-		return nil, refuse("bad_request", "entry is scan or typed").at("entry")
-	}
-	cu, err := t.identify(ctx, b.Input, b.Phone, b.Entry, true)
+	cu, err := t.named(ctx, &b)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +122,23 @@ func serveIdentify(t *Till, ctx context.Context, r *request) (any, error) {
 	t.events.identified(&a)
 	t.greet(cu)
 	return a, nil
+}
+
+// named finds the customer that a caller names, asking the centre when it can
+// be asked.
+func (t *Till) named(ctx context.Context, b *identifyBody) (*customer, error) {
+	if b.Input == "" && b.Phone == "" {
+		return nil, refuse("no_card").at("input")
+	}
+	entry := b.Entry
+	switch entry {
+	case "":
+		entry = "typed"
+	case "scan", "typed":
+	default:
+		return nil, refuse("bad_request", "entry is scan or typed").at("entry")
+	}
+	return t.identify(ctx, b.Input, b.Phone, entry, true)
 }
 
 // with decodes the body of a call on one receipt or shift.
@@ -251,20 +255,10 @@ func (t *Till) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 			return
 		}
 	}
-	var answer any
-	var err error
 	if rt.writes {
 		req.call = newCall(req.caller, r.Header.Get("Idempotency-Key"), r.Method, r.URL.Path, req.body)
-		answer, err = t.once(r.Context(), req.call, func() (*reply, error) {
-			a, err := rt.serve(t, r.Context(), req)
-			if err != nil {
-				return nil, err
-			}
-			return a.(*reply), nil
-		})
-	} else {
-		answer, err = rt.serve(t, r.Context(), req)
 	}
+	answer, err := t.answer(r.Context(), rt, req)
 	if err != nil {
 		fail(err)
 		return
@@ -288,23 +282,10 @@ func (t *Till) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	w.Write(b)
 }
 
-// fail writes an error in the till's language and returns its status. What is
-// not the caller's business is logged in full and told as "internal".
+// fail writes an error in the till's language and returns its status.
 func (t *Till) fail(w http.ResponseWriter, r *http.Request, err error) int {
-	var e *Error
-	switch {
-	case errors.As(err, &e):
-	case errors.Is(err, store.ErrNotEnrolled):
-		e = refuse("not_enrolled")
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		e = refuse("busy")
-	default:
-		t.c.Log.Error("call failed", "path", r.URL.Path, "error", err)
-		e = refuse("internal")
-	}
-	out := struct {
-		Error *Error `json:"error"`
-	}{e.in(t.c.Language)}
+	e := t.refusal(r.URL.Path, err)
+	out := errorAnswer{*e}
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	if e.Status == http.StatusServiceUnavailable {

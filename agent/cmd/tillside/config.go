@@ -29,6 +29,10 @@ changes nothing. Exit code 3: something is wrong.`,
 			if err := agent.CheckDevices(all.Registry(), s.Devices); err != nil {
 				return &exit{code: exitSettings, err: err}
 			}
+			f := agent.FileSettings(s.Files)
+			if err := f.Check(); err != nil {
+				return &exit{code: exitSettings, err: err}
+			}
 			if file == "" {
 				fmt.Fprintln(p.out, "no settings file: the defaults are in force")
 				return nil
