@@ -103,6 +103,8 @@ type Receipt struct {
 	Slip     Slip            `json:"slip,omitempty"`
 	Copies   int             `json:"copies,omitempty"`
 	Returns  []Return        `json:"returns,omitempty"`
+	// Exchange names the return that this sale is the other half of.
+	Exchange *Exchanged `json:"exchange,omitempty"`
 	// Booked is what the receipt has taken of limits and quotas, returns off.
 	Booked *Booking `json:"booked,omitempty"`
 }
@@ -113,6 +115,40 @@ type Return struct {
 	Result json.RawMessage `json:"result"`
 	Mark   wire.Mark       `json:"mark,omitzero"`
 	At     time.Time       `json:"at"`
+	// What its slip tells beside the result, and what became of it.
+	Offline   bool                   `json:"offline,omitempty"`
+	Shortfall []loyalty.WalletPoints `json:"shortfall,omitempty"`
+	Slip      Slip                   `json:"slip,omitempty"`
+	Copies    int                    `json:"copies,omitempty"`
+}
+
+// Exchanged is a place among the returns of a receipt, counted from one.
+type Exchanged struct {
+	Receipt string        `json:"receipt"`
+	Return  int           `json:"return"`
+	Owed    loyalty.Money `json:"owed"` // below zero the customer got it back
+}
+
+// SlipOf is the state of one slip of a receipt and how often it was copied: 0
+// is the sale's, n the n-th return's. It is nil when there is no such return.
+func (r *Receipt) SlipOf(n int) (*Slip, *int) {
+	switch {
+	case n == 0:
+		return &r.Slip, &r.Copies
+	case n < 0 || n > len(r.Returns):
+		return nil, nil
+	}
+	return &r.Returns[n-1].Slip, &r.Returns[n-1].Copies
+}
+
+// slipWaits tells whether a slip of the receipt is not printed yet.
+func (r *Receipt) slipWaits() bool {
+	for n := range len(r.Returns) + 1 {
+		if s, _ := r.SlipOf(n); *s == SlipQueued || *s == SlipPrinting {
+			return true
+		}
+	}
+	return false
 }
 
 // Receipt reads a receipt; nil when this till does not know it.
@@ -159,8 +195,8 @@ func (t *Tx) PutReceipt(r *Receipt) error {
 	switch {
 	case unfinished && r.Hold != nil:
 		return open.Put([]byte(r.ID), []byte(r.State))
-	case r.Slip == SlipQueued || r.Slip == SlipPrinting:
-		return open.Put([]byte(r.ID), []byte(r.Slip))
+	case r.slipWaits():
+		return open.Put([]byte(r.ID), []byte(SlipQueued))
 	case open.Get([]byte(r.ID)) != nil:
 		return open.Delete([]byte(r.ID))
 	}

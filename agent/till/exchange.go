@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/receipt"
 )
 
 // An exchange is a return and a sale in one receipt: `returns` in the body of
@@ -46,9 +47,22 @@ func (x *exchange) told(sale *loyalty.Result) *Exchange {
 	if x == nil {
 		return nil
 	}
-	back := x.a.Result.Totals
-	owed := sale.Totals.Net + sale.Totals.Tax - back.Net - back.Tax
+	owed := x.owed(sale)
 	return &Exchange{Return: x.a, ToPay: max(0, owed), Refund: max(0, -owed)}
+}
+
+// owed is what the customer pays for both; below zero she gets it back.
+func (x *exchange) owed(sale *loyalty.Result) loyalty.Money {
+	back := x.a.Result.Totals
+	return sale.Totals.Net + sale.Totals.Tax - back.Net - back.Tax
+}
+
+// exchangeLines is the slip of an exchange, laid out in lines.
+func (t *Till) exchangeLines(x *exchange, p *priced, columns int) []string {
+	sale := *p.result
+	sale.Print = t.block(p.result, p.credited())
+	told := receipt.Back{Result: x.a.Result, Names: goodsNames(x.o.r), Shortfall: x.a.Shortfall, Offline: !x.o.asked}
+	return receipt.Text(receipt.Layout(receipt.Exchange(t.c.Language, told, p.receipt, &sale, x.owed(p.result)), t.columns(columns)))
 }
 
 // after is the member after the return. Points that come back are the

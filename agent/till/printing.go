@@ -3,9 +3,11 @@ package till
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
@@ -53,13 +55,19 @@ func credited(r *store.Receipt, result *loyalty.Result) bool {
 	return (known || !r.Card.IsZero()) && (r.Offline || !known) && len(result.Earned) > 0
 }
 
+// slipRef names a slip: of a receipt's sale (0) or of its n-th return.
+type slipRef struct {
+	receipt string
+	back    int
+}
+
 // queueSlip asks for a slip that is noted as queued to be printed. A queue
 // that is full loses nothing: what is noted is printed at the next start.
-func (t *Till) queueSlip(id string) {
+func (t *Till) queueSlip(ref slipRef) {
 	select {
-	case t.slips <- id:
+	case t.slips <- ref:
 	default:
-		t.c.Log.Error("too many slips wait", "receipt", id)
+		t.c.Log.Error("too many slips wait", "receipt", ref.receipt)
 	}
 }
 
@@ -69,9 +77,9 @@ func (t *Till) queueSlip(id string) {
 func (t *Till) PrintSlips(ctx context.Context) error {
 	for {
 		select {
-		case id := <-t.slips:
-			if err := t.printSlip(ctx, id); err != nil {
-				t.c.Log.Error("slip", "receipt", id, "error", err)
+		case ref := <-t.slips:
+			if err := t.printSlip(ctx, ref); err != nil {
+				t.c.Log.Error("slip", "receipt", ref.receipt, "error", err)
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -79,40 +87,44 @@ func (t *Till) PrintSlips(ctx context.Context) error {
 	}
 }
 
-// mark moves a receipt's slip from one state to another and tells whether it
-// was in the first.
-func (t *Till) mark(id string, from, to store.Slip) (r *store.Receipt, err error) {
+// mark moves a slip from one state to another; the receipt is nil when it was
+// not in the first.
+func (t *Till) mark(ref slipRef, from, to store.Slip) (r *store.Receipt, err error) {
 	err = t.c.Journal.Update(func(tx *store.Tx) error {
-		cur, err := tx.Receipt(id)
-		if err != nil || cur == nil || cur.Slip != from {
+		cur, err := tx.Receipt(ref.receipt)
+		if err != nil || cur == nil {
 			return err
 		}
-		cur.Slip = to
+		slip, _ := cur.SlipOf(ref.back)
+		if slip == nil || *slip != from {
+			return nil
+		}
+		*slip = to
 		r = cur
 		return tx.PutReceipt(cur)
 	})
 	return r, err
 }
 
-func (t *Till) printSlip(ctx context.Context, id string) error {
+func (t *Till) printSlip(ctx context.Context, ref slipRef) error {
 	p := t.c.Devices.Printer()
 	if p == nil || !t.ready(ctx, p) {
 		if ctx.Err() != nil {
 			return nil // still queued: the next start decides
 		}
-		_, err := t.mark(id, store.SlipQueued, store.SlipFailed)
-		t.slipEnded(id, store.SlipFailed, "the printer was not ready")
+		_, err := t.mark(ref, store.SlipQueued, store.SlipFailed)
+		t.slipEnded(ref, store.SlipFailed, "the printer was not ready")
 		return err
 	}
-	r, err := t.mark(id, store.SlipQueued, store.SlipPrinting)
+	r, err := t.mark(ref, store.SlipQueued, store.SlipPrinting)
 	if err != nil || r == nil {
 		return err
 	}
 	copyMark := ""
-	if r.Copies > 0 {
+	if _, copies := r.SlipOf(ref.back); *copies > 0 {
 		copyMark = receipt.CopyMark(t.c.Language)
 	}
-	slip, err := t.slip(r, p, copyMark)
+	slip, err := t.slip(r, ref.back, p, copyMark)
 	if err != nil {
 		return err
 	}
@@ -129,10 +141,10 @@ func (t *Till) printSlip(ctx context.Context, id string) error {
 	if err != nil {
 		detail = err.Error()
 	}
-	if _, err := t.mark(id, store.SlipPrinting, end); err != nil {
+	if _, err := t.mark(ref, store.SlipPrinting, end); err != nil {
 		return err
 	}
-	t.slipEnded(id, end, detail)
+	t.slipEnded(ref, end, detail)
 	return nil
 }
 
@@ -156,9 +168,12 @@ func (t *Till) ready(ctx context.Context, p drivers.Printer) bool {
 	}
 }
 
-func (t *Till) slipEnded(id string, s store.Slip, detail string) {
+func (t *Till) slipEnded(ref slipRef, s store.Slip, detail string) {
 	t.metrics.slip(s)
-	t.events.send(Event{Type: "receipt", Receipt: id, State: store.Captured, Slip: s})
+	id := ref.receipt
+	if ref.back == 0 {
+		t.events.send(Event{Type: "receipt", Receipt: id, State: store.Captured, Slip: s})
+	}
 	if s == store.SlipPrinted {
 		t.c.Health.Clear(health.SlipLost, "")
 		return
@@ -168,28 +183,74 @@ func (t *Till) slipEnded(id string, s store.Slip, detail string) {
 }
 
 // slip makes what the printer is given.
-func (t *Till) slip(r *store.Receipt, p drivers.Printer, copyMark string) (drivers.Slip, error) {
-	var result loyalty.Result
-	if err := json.Unmarshal(r.Result, &result); err != nil {
-		return drivers.Slip{}, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
+func (t *Till) slip(r *store.Receipt, back int, p drivers.Printer, copyMark string) (drivers.Slip, error) {
+	lines, err := t.paragraphs(r, back)
+	if err != nil {
+		return drivers.Slip{}, err
 	}
 	s := drivers.Slip{ID: r.ID, CopyMark: copyMark}
 	var head []loyalty.PrintLine
 	for _, h := range t.c.Header {
 		head = append(head, loyalty.PrintLine{Text: h, Align: "center"})
 	}
-	result.Print = t.block(&result, credited(r, &result))
-	lines := result.Print
-	if t.c.WholeSlip {
-		var basket loyalty.Receipt
-		if err := json.Unmarshal(r.Basket, &basket); err != nil {
-			return drivers.Slip{}, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
-		}
-		lines = receipt.Paragraphs(t.c.Language, &basket, &result)
-	}
 	s.Blocks = append(s.Blocks, Blocks(Paper(p).Layout(append(head, lines...)))...)
 	s.Blocks = append(s.Blocks, drivers.Feed{Lines: 1}, drivers.Cut{})
 	return s, nil
+}
+
+// paragraphs is what a slip of a stored receipt says.
+func (t *Till) paragraphs(r *store.Receipt, back int) ([]loyalty.PrintLine, error) {
+	if back > 0 {
+		b, err := t.told(r, back)
+		return receipt.Return(t.c.Language, b), err
+	}
+	var basket loyalty.Receipt
+	var result loyalty.Result
+	if err := errors.Join(json.Unmarshal(r.Result, &result), json.Unmarshal(r.Basket, &basket)); err != nil {
+		return nil, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
+	}
+	result.Print = t.block(&result, credited(r, &result))
+	switch {
+	case r.Exchange != nil:
+		o, err := t.stored(r.Exchange.Receipt)
+		if err != nil || o == nil || r.Exchange.Return > len(o.Returns) {
+			break // the original was let go: the sale alone is told
+		}
+		b, err := t.told(o, r.Exchange.Return)
+		return receipt.Exchange(t.c.Language, b, &basket, &result, r.Exchange.Owed), err
+	case !t.c.WholeSlip:
+		return result.Print, nil
+	}
+	return receipt.Paragraphs(t.c.Language, &basket, &result), nil
+}
+
+// told is a stored return as its slip tells it.
+func (t *Till) told(r *store.Receipt, back int) (receipt.Back, error) {
+	x := r.Returns[back-1]
+	b := receipt.Back{Result: &loyalty.ReturnResult{}, Shortfall: x.Shortfall, Offline: x.Offline}
+	if err := json.Unmarshal(x.Result, b.Result); err != nil {
+		return b, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
+	}
+	b.Names = goodsNames(r)
+	return b, nil
+}
+
+// goodsNames are the names of the goods of a receipt by line; of a receipt of
+// another till there are none.
+func goodsNames(r *store.Receipt) map[string]string {
+	var basket loyalty.Receipt
+	if json.Unmarshal(r.Basket, &basket) != nil {
+		return nil
+	}
+	names := map[string]string{}
+	for i, l := range basket.Lines {
+		id := l.ID
+		if id == "" {
+			id = strconv.Itoa(i + 1)
+		}
+		names[id] = l.Name
+	}
+	return names
 }
 
 // Paper is what slips for a printer are laid out for: its columns, its letters,
@@ -256,8 +317,13 @@ type PrintAnswer struct {
 	Copies int        `json:"copies"`
 }
 
-// reprint prints the slip of a captured receipt again, marked as a copy.
-func (t *Till) reprint(ctx context.Context, c *call, id string) (*reply, error) {
+// printBody says which slip of a receipt is wanted again.
+type printBody struct {
+	Return int `json:"return,omitempty"` // the n-th return's; left out: the sale's
+}
+
+// reprint prints a slip of a captured receipt again, marked as a copy.
+func (t *Till) reprint(ctx context.Context, c *call, id string, b *printBody) (*reply, error) {
 	if t.c.Devices.Printer() == nil {
 		return nil, refuse("no_printer")
 	}
@@ -273,19 +339,24 @@ func (t *Till) reprint(ctx context.Context, c *call, id string) (*reply, error) 
 			return nil, err
 		case r == nil:
 			return nil, refuse("unknown_receipt")
-		case r.Mark.Seq == 0 || r.Slip == store.SlipQueued || r.Slip == store.SlipPrinting:
-			return nil, refuse("wrong_state", string(r.State)+" "+string(r.Slip))
+		}
+		slip, copies := r.SlipOf(b.Return)
+		switch {
+		case slip == nil:
+			return nil, refuse("bad_request", fmt.Sprintf("the receipt has %d returns", len(r.Returns))).at("return")
+		case r.Mark.Seq == 0 || *slip == store.SlipQueued || *slip == store.SlipPrinting:
+			return nil, refuse("wrong_state", string(r.State)+" "+string(*slip))
 		}
 		// One that is known not to be on paper is no copy.
-		if r.Slip != store.SlipFailed && r.Slip != "" {
-			r.Copies++
+		if *slip != store.SlipFailed && *slip != "" {
+			*copies++
 		}
-		r.Slip = store.SlipQueued
-		return PrintAnswer{r.Slip, r.Copies}, tx.PutReceipt(r)
+		*slip = store.SlipQueued
+		return PrintAnswer{*slip, *copies}, tx.PutReceipt(r)
 	})
 	if err != nil {
 		return nil, err
 	}
-	t.queueSlip(id)
+	t.queueSlip(slipRef{id, b.Return})
 	return out, nil
 }

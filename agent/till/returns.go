@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/receipt"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
@@ -23,6 +24,8 @@ type returnBody struct {
 	Fiscal   string       `json:"fiscal_number,omitempty"`
 	Shift    string       `json:"shift,omitempty"`
 	Cashier  string       `json:"cashier,omitempty"`
+	Print    string       `json:"print,omitempty"`   // "agent": a slip on the agent's own printer
+	Columns  int          `json:"columns,omitempty"` // of the caller's printer
 
 	found []loyalty.ReturnLine // Lines, as lines of the original
 }
@@ -50,6 +53,9 @@ type ReturnAnswer struct {
 	// Shortfall is points to be taken back that the member, as far as this
 	// till knows her, does not have; the ledger decides when it books.
 	Shortfall []loyalty.WalletPoints `json:"shortfall,omitempty"`
+	// Print is the slip of the return, laid out in lines.
+	Print []string   `json:"print"`
+	Slip  store.Slip `json:"slip,omitempty"`
 }
 
 // returning prices a return against the stored receipt and earlier returns.
@@ -87,8 +93,12 @@ func (t *Till) returning(ctx context.Context, b *returnBody) (*original, *Return
 	if o.asked {
 		a.Mode = "online"
 	}
-	a.Shortfall, err = t.shortfall(rules, o, lines)
-	return o, a, err
+	if a.Shortfall, err = t.shortfall(rules, o, lines); err != nil {
+		return nil, nil, err
+	}
+	told := receipt.Back{Result: res, Names: goodsNames(o.r), Shortfall: a.Shortfall, Offline: !o.asked}
+	a.Print = receipt.Text(receipt.Layout(receipt.Return(t.c.Language, told), t.columns(b.Columns)))
+	return o, a, nil
 }
 
 // find gives the lines of the original that a caller names. Goods that stand on
@@ -172,6 +182,12 @@ func (t *Till) returnCalculate(ctx context.Context, b *returnBody) (*ReturnAnswe
 }
 
 func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*reply, error) {
+	if b.Print != "" && b.Print != "agent" {
+		return nil, refuse("bad_request", `print is "agent" or left out`).at("print")
+	}
+	if b.Print == "agent" && t.c.Devices.Printer() == nil {
+		return nil, refuse("no_printer").at("print")
+	}
 	unlock, err := t.sales.lock(ctx, b.Original)
 	if err != nil {
 		return nil, err
@@ -184,10 +200,14 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
 		return a, t.takeBack(tx, o, a, b)
 	})
-	if err == nil {
-		t.events.state(b.Original, a.State)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	if a.Slip == store.SlipQueued {
+		t.queueSlip(slipRef{o.r.ID, len(o.r.Returns) + 1})
+	}
+	t.events.state(b.Original, a.State)
+	return out, nil
 }
 
 // takeBack writes a return down, with everything it changes, and fills in the
@@ -217,7 +237,11 @@ func (t *Till) takeBack(tx *store.Tx, o *original, a *ReturnAnswer, b *returnBod
 	if o.device == "" {
 		r.Booked = less(r.Booked, undo)
 	}
-	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.found), Result: mustJSON(res), Mark: here, At: t.stamp()})
+	if b.Print == "agent" {
+		a.Slip = store.SlipQueued
+	}
+	r.Returns = append(slices.Clone(r.Returns), store.Return{Lines: mustJSON(b.found), Result: mustJSON(res), Mark: here, At: t.stamp(),
+		Offline: !o.asked, Shortfall: a.Shortfall, Slip: a.Slip})
 	if err := tx.PutReceipt(&r); err != nil {
 		return err
 	}

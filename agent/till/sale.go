@@ -528,6 +528,9 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 	if b.Print == "agent" {
 		r.Slip = store.SlipQueued
 	}
+	if x != nil {
+		r.Exchange = &store.Exchanged{Receipt: x.o.r.ID, Return: len(x.o.r.Returns) + 1, Owed: x.owed(p.result)}
+	}
 	commit := wire.Commit{Receipt: mustJSON(p.receipt), Result: mustJSON(settled(p.result)), Member: memberText(r.Member),
 		CardRef: r.Card, Offline: p.offline, Fiscal: r.Fiscal, Shift: r.Shift, Cashier: r.Cashier, Entry: r.Entry, At: p.receipt.Time,
 		Quotas: told(r.Booked)}
@@ -535,6 +538,9 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 		commit.Hold = r.Hold.ID
 	}
 	lines := t.printLines(p, b.Columns)
+	if x != nil {
+		lines = t.exchangeLines(x, p, b.Columns)
+	}
 	out, err := t.commit(c, http.StatusOK, func(tx *store.Tx) (any, error) {
 		if x != nil {
 			if err := t.takeBack(tx, x.o, x.a, x.body); err != nil {
@@ -573,7 +579,7 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 	t.drafts.drop(id)
 	t.metrics.captured(p)
 	if r.Slip == store.SlipQueued {
-		t.queueSlip(id)
+		t.queueSlip(slipRef{id, 0})
 	}
 	if x != nil {
 		t.events.state(x.body.Original, x.a.State)

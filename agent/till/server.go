@@ -56,9 +56,9 @@ func init() {
 			in: voidBody{}, out: StateAnswer{}, serve: func(t *Till, ctx context.Context, r *request) (any, error) {
 				return with(r, func(id string, b *voidBody) (any, error) { return t.void(ctx, r.call, id, b) })
 			}},
-		{method: "POST", path: "/v1/receipts/{id}/print", name: "print", summary: "Print the slip of a captured receipt again, marked as a copy", writes: true,
-			in: struct{}{}, out: PrintAnswer{}, serve: func(t *Till, ctx context.Context, r *request) (any, error) {
-				return with(r, func(id string, _ *struct{}) (any, error) { return t.reprint(ctx, r.call, id) })
+		{method: "POST", path: "/v1/receipts/{id}/print", name: "print", summary: "Print a slip of a captured receipt again, marked as a copy", writes: true,
+			in: printBody{}, out: PrintAnswer{}, serve: func(t *Till, ctx context.Context, r *request) (any, error) {
+				return with(r, func(id string, b *printBody) (any, error) { return t.reprint(ctx, r.call, id, b) })
 			}},
 		{method: "GET", path: "/v1/receipts/{id}", name: "receipt", summary: "A receipt as this till knows it",
 			out: ReceiptView{}, serve: func(t *Till, _ context.Context, r *request) (any, error) { return t.receiptView(r.PathValue("id")) }},

@@ -151,8 +151,8 @@ type Till struct {
 	calls   keyLock // by idempotency key
 	sales   keyLock // by receipt
 	drafts  drafts
-	slips   chan string // receipt ids whose slip is to be printed
-	texts   chan shown  // for the display, the newest only
+	slips   chan slipRef // what is to be printed
+	texts   chan shown   // for the display, the newest only
 	started time.Time
 
 	hostMu sync.RWMutex
@@ -184,7 +184,7 @@ func New(c Config) (*Till, error) {
 	if c.Journal == nil || c.Cache == nil || c.Rules == nil || c.Link == nil || c.Devices == nil || c.Programs == nil || c.Health == nil {
 		return nil, errors.New("till: a part is missing")
 	}
-	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan string, 64), texts: make(chan shown, 1), started: c.Now()}
+	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan slipRef, 64), texts: make(chan shown, 1), started: c.Now()}
 	t.events = newEvents(t)
 	return t, nil
 }
@@ -193,30 +193,32 @@ func New(c Config) (*Till, error) {
 // are voided, slips that were waiting are printed, those that were being
 // printed are unknown. Call it once, before Serve.
 func (t *Till) Start(ctx context.Context) error {
-	var queued []string
+	var queued []slipRef
 	err := t.c.Journal.Update(func(tx *store.Tx) error {
 		list, err := tx.OpenReceipts()
 		if err != nil {
 			return err
 		}
 		for _, r := range list {
-			switch {
-			case r.State == store.Open && r.Hold != nil && !r.Hold.Granted:
+			changed := false
+			if r.State == store.Open && r.Hold != nil && !r.Hold.Granted {
 				if err := t.voidHold(tx, r, "restart"); err != nil {
 					return err
 				}
-				r.Hold = nil
-				r.State = store.Open
-			case r.Slip == store.SlipPrinting:
-				r.Slip = store.SlipUnknown
-			case r.Slip == store.SlipQueued:
-				if t.c.Now().Sub(r.Changed) > t.c.Patience {
-					r.Slip = store.SlipFailed
-				} else {
-					queued = append(queued, r.ID)
-					continue
+				r.Hold, r.State, changed = nil, store.Open, true
+			}
+			for n := range len(r.Returns) + 1 {
+				switch slip, _ := r.SlipOf(n); {
+				case *slip == store.SlipPrinting:
+					*slip, changed = store.SlipUnknown, true
+				case *slip != store.SlipQueued:
+				case t.c.Now().Sub(r.Changed) > t.c.Patience:
+					*slip, changed = store.SlipFailed, true
+				default:
+					queued = append(queued, slipRef{r.ID, n})
 				}
-			default:
+			}
+			if !changed {
 				continue
 			}
 			if err := tx.PutReceipt(r); err != nil {
@@ -225,8 +227,8 @@ func (t *Till) Start(ctx context.Context) error {
 		}
 		return nil
 	})
-	for _, id := range queued {
-		t.queueSlip(id)
+	for _, ref := range queued {
+		t.queueSlip(ref)
 	}
 	return err
 }
