@@ -92,6 +92,8 @@ type Agent struct {
 	faults   chan wire.DeviceFault
 	unclean  bool
 	diskLow  atomic.Bool
+	ballast  *store.Ballast
+	diskFull atomic.Bool // the ballast is in use: nothing new is begun
 	forked   atomic.Bool
 }
 
@@ -119,7 +121,15 @@ func Open(o Options) (*Agent, error) {
 	}
 	a := &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
 		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
-	if err := a.open(); err != nil {
+	err := a.open()
+	if err != nil && store.IsFull(err) && a.ballast != nil {
+		// Started on a full disk: what was kept back is for this.
+		if gave, _ := a.ballast.Drop(); gave {
+			_ = a.closeFiles()
+			err = a.open()
+		}
+	}
+	if err != nil {
 		_ = a.closeFiles() // what was opened so far; the first error tells
 		return nil, err
 	}
@@ -132,6 +142,10 @@ func (a *Agent) open() (err error) {
 	}
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return fmt.Errorf("data folder: %w", err)
+	}
+	a.ballast = store.OpenBallast(a.dir)
+	if free, err := freeBytes(a.dir); err == nil && !a.ballast.There() && free < store.BallastSize {
+		a.diskFull.Store(true)
 	}
 	if a.id, err = LoadIdentity(a.dir); err != nil {
 		return err
@@ -153,6 +167,10 @@ func (a *Agent) open() (err error) {
 	}
 	a.till.SetAddress(a.listener.Addr())
 	err = private.WriteFile(filepath.Join(a.dir, AddressFile), []byte(a.listener.Addr().String()+"\n"))
+	if err != nil && store.IsFull(err) && !a.ballast.There() {
+		a.log.Warn("commands will not find this agent", "error", err) // the cash software does
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("write address: %w", err)
 	}
@@ -181,6 +199,12 @@ func listen(h Host, addr string) (net.Listener, error) {
 func (a *Agent) openStores() error {
 	_, err := os.Stat(filepath.Join(a.dir, runningFile))
 	a.unclean = err == nil
+	// Before the files are opened: were one so damaged that it ends the program,
+	// the next start knows to examine them.
+	err = os.WriteFile(filepath.Join(a.dir, runningFile), nil, 0o600)
+	if err != nil && !(store.IsFull(err) && !a.ballast.There()) {
+		return fmt.Errorf("data folder: %w", err)
+	}
 	var check func(string) error
 	if a.unclean {
 		check = a.o.Check
@@ -193,32 +217,15 @@ func (a *Agent) openStores() error {
 		id = a.id.Outbox()
 		a.rules.store, a.rules.keys = a.id.Store, a.id.RulebookKeys
 	}
-	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now}
+	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch}
 	if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
 		return err
-	}
-	if a.journal.Aside != "" && a.id != nil {
-		// Sequence numbers are never used twice: the new journal is another
-		// incarnation, which the centre takes after the till is enrolled anew.
-		aside := a.journal.Aside
-		a.id.Epoch++
-		if err := errors.Join(a.id.save(a.dir), a.journal.Close()); err != nil {
-			return fmt.Errorf("begin a new epoch: %w", err)
-		}
-		o.Identity, o.Check = a.id.Outbox(), nil
-		if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
-			return err
-		}
-		a.journal.Aside = aside
 	}
 	if a.cache, err = store.OpenCache(a.dir, check); err != nil {
 		return err
 	}
 	if a.unclean { // said now: the file may have been another agent's, at work
 		a.log.Info("the last stop was not clean")
-	}
-	if err := os.WriteFile(filepath.Join(a.dir, runningFile), nil, 0o600); err != nil {
-		return fmt.Errorf("data folder: %w", err)
 	}
 	if a.journal.Aside != "" {
 		a.log.Error("damaged journal set aside", "file", filepath.Base(a.journal.Aside))
@@ -242,6 +249,17 @@ func (a *Agent) openStores() error {
 	return nil
 }
 
+// newEpoch makes this till another incarnation of its device. Sequence numbers
+// are never used twice: a journal begun anew is another one, which the centre
+// takes after the till is enrolled anew.
+func (a *Agent) newEpoch() (outbox.Identity, error) {
+	a.id.Epoch++
+	if err := a.id.save(a.dir); err != nil {
+		return outbox.Identity{}, fmt.Errorf("begin a new epoch: %w", err)
+	}
+	return a.id.Outbox(), nil
+}
+
 func (a *Agent) buildTill() error {
 	key, err := secret(a.dir)
 	if err != nil {
@@ -251,7 +269,7 @@ func (a *Agent) buildTill() error {
 	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
 	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, Idle: s.Display.Idle, WholeSlip: s.Slip.Content == "receipt",
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
-		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
+		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now}
 	if a.id != nil {
 		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
@@ -266,10 +284,19 @@ func (a *Agent) barred() string {
 	switch {
 	case a.forked.Load():
 		return "forked"
-	case a.diskLow.Load():
+	case a.diskLow.Load(), a.diskFull.Load():
 		return "disk_low"
 	case a.clock.trusted().IsZero():
-		return "clock_untrusted"
+		return till.ClockUntrusted
+	}
+	return ""
+}
+
+// closed tells why no receipt is begun: a disk that is full but for what was
+// kept back for those that are open.
+func (a *Agent) closed() string {
+	if a.diskFull.Load() {
+		return "disk_full"
 	}
 	return ""
 }

@@ -42,6 +42,7 @@ func (a *Agent) housekeeping(ctx context.Context) error {
 			a.health.Check()
 		case <-hourly.C:
 			a.prune()
+			a.compact()
 		case f := <-a.faults:
 			// A loose plug must not fill the journal.
 			if a.id == nil || a.o.Now().Sub(told[f.Device]) < time.Minute {
@@ -85,9 +86,49 @@ func (a *Agent) look() {
 	}
 	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
 	if free, err := freeBytes(a.dir); err == nil {
-		low := free < uint64(h.MinFreeMB)<<20
-		a.diskLow.Store(low)
-		a.health.Set(low, health.DiskLow, "", fmt.Sprintf("%d MiB free", free>>20))
+		a.space(free)
+	}
+}
+
+// space looks after the disk. Spending stops while there is little room. When
+// a commit found none at all (outOfSpace), the ballast was given back so that
+// open receipts can be closed, and nothing new is begun until there is room
+// for it again.
+func (a *Agent) space(free uint64) {
+	least := uint64(a.o.Settings.Health.MinFreeMB) << 20
+	a.diskLow.Store(free < least)
+	if !a.ballast.There() && free >= least+store.BallastSize {
+		if err := a.ballast.Lay(); err != nil {
+			a.log.Error("ballast not laid down", "error", err)
+		} else if a.diskFull.Swap(false) {
+			a.log.Info("there is room on the disk again")
+		}
+	}
+	full := a.diskFull.Load()
+	a.health.Set(full, health.DiskFull, "", fmt.Sprintf("%d MiB free; open receipts can be closed, new ones are not taken", free>>20))
+	a.health.Set(free < least && !full, health.DiskLow, "", fmt.Sprintf("%d MiB free", free>>20))
+}
+
+// outOfSpace is called when a commit failed for want of space.
+func (a *Agent) outOfSpace() {
+	a.diskFull.Store(true)
+	gave, err := a.ballast.Drop()
+	a.log.Error("the disk is full", "ballast_given_back", gave, "error", err)
+}
+
+// restful is how long nobody must have sold for the journal to be written
+// anew, which takes a moment.
+const restful = 5 * time.Minute
+
+// compact gives space back that the journal no longer uses.
+func (a *Agent) compact() {
+	if a.o.Now().Sub(a.till.LastCall()) < restful {
+		return
+	}
+	if done, err := a.journal.Compact(); err != nil {
+		a.log.Error("journal not compacted", "error", err)
+	} else if done {
+		a.log.Info("journal compacted", "bytes", a.journal.Size())
 	}
 }
 

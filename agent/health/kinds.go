@@ -18,6 +18,7 @@ var (
 	CacheRebuilt = Kind{Code: "cache_rebuilt", Title: "The member cache was damaged and is being rebuilt", Severity: Notice}
 	JournalAside = Kind{Code: "journal_set_aside", Title: "A damaged journal was set aside", Severity: Bad}
 	DiskLow      = Kind{Code: "disk_low", Title: "Disk almost full, no spending", Severity: Bad}
+	DiskFull     = Kind{Code: "disk_full", Title: "Disk full: open receipts can be closed, new ones are not taken", Severity: Bad, Hides: []string{"disk_low"}}
 	StoreBroken  = Kind{Code: "store_error", Title: "The disk refuses to write", Severity: Bad}
 	ClockBad     = Kind{Code: "clock_untrusted", Title: "The clock cannot be trusted", Severity: Warning}
 	FilesFolder  = Kind{Code: "files_folder", Title: "The folder of receipt files cannot be used", Severity: Bad, Hides: []string{"files_waiting"}}

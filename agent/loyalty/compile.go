@@ -254,6 +254,7 @@ func (c *compiler) rule(r *rule) {
 	d := r.doc
 	c.cur = r
 	at := r.path
+	r.timed = d.timed()
 	if d.Schedule != nil {
 		r.schedule = c.schedule(at+".schedule", d.Schedule)
 	}

@@ -17,6 +17,9 @@ type Input struct {
 	// Now is the till's clock in the shop's own offset, used when the
 	// receipt carries no time.
 	Now time.Time
+	// NoClock says that nobody knows what day it is: rules that ask for a time
+	// do not fire.
+	NoClock bool
 	// Budgets is what may still be used of each budget by id: at a till the
 	// quota handed to it. A budget that is not here gives nothing.
 	Budgets map[string]*Quota

@@ -11,7 +11,7 @@ var languages = map[string]*phrases{
 		excluded: must("en", "; {goods} {sum} earns nothing"),
 		sumUp:    must("en", "{net} to pay of {gross}"), paidWith: must("en", "{redeemed} paid with points"), external: "the till's own discount",
 		reasons: map[string]string{
-			"schedule": "not at this time", "where": "not in this store", "no_member": "only with a card",
+			"schedule": "not at this time", "clock": "the till's clock cannot be trusted", "where": "not in this store", "no_member": "only with a card",
 			"audience": "not for this customer", "tier": "not for this tier", "segment": "not for this group of customers",
 			"card": "not with this card", "attribute": "the profile does not fit", "consent": "a consent is missing",
 			"arm": "another arm of the test", "birthday": "not around the birthday", "joined": "not at this length of membership",
@@ -42,7 +42,7 @@ var languages = map[string]*phrases{
 		excluded: must("ru", "; {goods} на {sum} — без баллов"),
 		sumUp:    must("ru", "к оплате {net} из {gross}"), paidWith: must("ru", "{redeemed} оплачено баллами"), external: "скидка кассы",
 		reasons: map[string]string{
-			"schedule": "не в это время", "where": "не в этом магазине", "no_member": "только с картой",
+			"schedule": "не в это время", "clock": "часам кассы нельзя верить", "where": "не в этом магазине", "no_member": "только с картой",
 			"audience": "не для этого покупателя", "tier": "не для этого уровня", "segment": "не для этой группы покупателей",
 			"card": "не с этой картой", "attribute": "анкета не подходит", "consent": "нет согласия",
 			"arm": "другая ветвь теста", "birthday": "не около дня рождения", "joined": "не при этом сроке участия",
@@ -73,7 +73,7 @@ var languages = map[string]*phrases{
 		excluded: must("pl", "; {goods} za {sum} bez punktów"),
 		sumUp:    must("pl", "do zapłaty {net} z {gross}"), paidWith: must("pl", "{redeemed} zapłacono punktami"), external: "rabat kasy",
 		reasons: map[string]string{
-			"schedule": "nie o tej porze", "where": "nie w tym sklepie", "no_member": "tylko z kartą",
+			"schedule": "nie o tej porze", "clock": "zegar kasy jest niewiarygodny", "where": "nie w tym sklepie", "no_member": "tylko z kartą",
 			"audience": "nie dla tego klienta", "tier": "nie dla tego poziomu", "segment": "nie dla tej grupy klientów",
 			"card": "nie z tą kartą", "attribute": "profil nie pasuje", "consent": "brak zgody",
 			"arm": "inna grupa testu", "birthday": "nie w okolicy urodzin", "joined": "nie przy tym stażu",

@@ -294,6 +294,8 @@ func (e *eval) traceRule(t *TraceStep, k int32) {
 func (e *eval) skipReason(r *rule) string {
 	e.rule = r
 	switch {
+	case e.in.NoClock && r.timed && len(r.bans) == 0:
+		return "clock"
 	case r.schedule != nil && !r.schedule.holds(e.day, e.minute):
 		return "schedule"
 	case r.where != nil && !r.where.holds(e):

@@ -36,6 +36,9 @@ func (e *eval) holds(r *rule) bool {
 
 func (e *eval) check(r *rule) (bool, string) {
 	e.rule = r
+	if e.in.NoClock && r.timed && len(r.bans) == 0 {
+		return false, "clock"
+	}
 	if r.schedule != nil && !r.schedule.holds(e.day, e.minute) {
 		return false, "schedule"
 	}

@@ -148,6 +148,7 @@ type rule struct {
 	doc         *Rule
 	group       int32
 	schedule    *schedule
+	timed       bool // asks for the day or the hour, here or in a condition
 	where       *place
 	audience    *audience
 	when        cond

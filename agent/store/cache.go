@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/tillside/tillside/sync/boltfile"
 	"github.com/tillside/tillside/sync/wire"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // CacheFile is the name of the cache in the data folder.
@@ -52,13 +54,31 @@ func OpenCache(dir string, check func(path string) error) (*Cache, error) {
 	return c, err
 }
 
+// ErrCacheFull is wrapped when no more fits into the cache.
+var ErrCacheFull = errors.New("the cache is as large as this machine allows")
+
+// cacheMost bounds the cache where addresses are short: a file is mapped into
+// memory whole, and a 32-bit program has some two gigabytes for everything.
+// That is room for two million members.
+func cacheMost() int {
+	if strconv.IntSize == 32 {
+		return 256 << 20
+	}
+	return 0
+}
+
 func openCache(path string, check func(path string) error) (*Cache, error) {
 	if _, err := os.Stat(path); check != nil && err == nil {
 		if err := check(path); err != nil {
 			return nil, err
 		}
 	}
-	db, err := openFile(path, cacheBuckets)
+	db, err := openFile(path, cacheBuckets, cacheMost())
+	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
+		// Larger than this program can hold, as on a machine that was 64 bits
+		// wide: the centre sends what fits.
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +242,9 @@ func (c *Cache) Update(fn func(tx *CacheTx) error) error {
 		}
 		return nil
 	})
+	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
+		err = fmt.Errorf("%w: %w", ErrCacheFull, err)
+	}
 	if err != nil {
 		return fmt.Errorf("change the cache: %w", err)
 	}

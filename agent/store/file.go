@@ -27,8 +27,9 @@ var (
 const lockPatience = 2 * time.Second
 
 // openFile opens a bbolt file with these buckets, making it when it is not
-// there.
-func openFile(path string, buckets [][]byte) (*bbolt.DB, error) {
+// there. A file that would grow beyond most bytes is refused the space; 0: no
+// bound.
+func openFile(path string, buckets [][]byte, most int) (*bbolt.DB, error) {
 	prepare := func(tx *bbolt.Tx) error {
 		for _, b := range buckets {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
@@ -37,18 +38,22 @@ func openFile(path string, buckets [][]byte) (*bbolt.DB, error) {
 		}
 		return nil
 	}
-	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: prepare, CompactAbove: 32 << 20})
+	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: prepare, CompactAbove: CompactAbove, MaxSize: most})
 	if errors.Is(err, boltfile.ErrLocked) {
 		return nil, fmt.Errorf("%s: %w", filepath.Dir(path), ErrInUse)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if missing(db, buckets) { // a file of an older version; spare the write otherwise
-		if err := db.Update(prepare); err != nil {
-			db.Close()
-			return nil, fmt.Errorf("prepare %s: %w", filepath.Base(path), err)
+	err = boltfile.Guard(func() error {
+		if missing(db, buckets) { // a file of an older version; spare the write otherwise
+			return db.Update(prepare)
 		}
+		return nil
+	})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("prepare %s: %w", filepath.Base(path), err)
 	}
 	return db, nil
 }

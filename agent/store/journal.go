@@ -29,6 +29,14 @@ type Options struct {
 	// Check, when not nil, examines the file before it is opened; wanted after
 	// an unclean stop. It returns ErrDamaged for a file to be set aside.
 	Check func(path string) error
+	// Renew gives this till another epoch, durably, and returns its identity
+	// from now on. It is called before a damaged journal is set aside, so that
+	// no cut between the two can have a sequence number used twice. nil: the
+	// identity stays.
+	Renew func() (outbox.Identity, error)
+	// Full is called when a commit failed for want of space, before the file is
+	// opened again: whoever has space to give back gives it now. nil: nobody.
+	Full func()
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -44,10 +52,12 @@ type Journal struct {
 	db     *bbolt.DB
 	box    *outbox.Box
 	broken error // why the file could not be opened again
+	closed bool
+	tried  time.Time // last time View tried to open it again
 }
 
 // OpenJournal opens journal.db in dir. A damaged one is set aside whole, and
-// a new one is begun: Aside tells, and the caller must see to a new epoch.
+// a new one is begun, in a new epoch: Aside tells.
 func OpenJournal(dir string, o Options) (*Journal, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -58,11 +68,15 @@ func OpenJournal(dir string, o Options) (*Journal, error) {
 		err = j.open()
 	}
 	if errors.Is(err, ErrDamaged) || errors.Is(err, outbox.ErrDamaged) {
-		aside, err2 := boltfile.SetAside(j.path, o.Now())
-		if err2 != nil {
+		var err2 error
+		if o.Renew != nil && o.Identity != (outbox.Identity{}) {
+			if j.opts.Identity, err2 = o.Renew(); err2 != nil {
+				return nil, errors.Join(err, err2)
+			}
+		}
+		if j.Aside, err2 = boltfile.SetAside(j.path, o.Now()); err2 != nil {
 			return nil, errors.Join(err, err2)
 		}
-		j.Aside = aside
 		err = j.open()
 	}
 	if err != nil {
@@ -83,7 +97,7 @@ func (j *Journal) check() error {
 
 // open opens file and outbox; j.mu is held or nobody else knows j.
 func (j *Journal) open() error {
-	db, err := openFile(j.path, journalBuckets)
+	db, err := openFile(j.path, journalBuckets, 0)
 	if err != nil {
 		return err
 	}
@@ -111,6 +125,7 @@ func (j *Journal) open() error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.closed, j.broken = true, errClosed
 	return j.shut()
 }
 
@@ -147,9 +162,18 @@ func (j *Journal) Size() int64 {
 // errNotOpen is wrapped when a failed commit was followed by a failed open.
 var errNotOpen = errors.New("the journal could not be opened again")
 
+var errClosed = errors.New("it was closed")
+
 // View runs fn in a reading transaction.
 func (j *Journal) View(fn func(tx *Tx) error) error {
 	j.mu.RLock()
+	if j.db == nil {
+		j.mu.RUnlock()
+		if err := j.revive(); err != nil {
+			return err
+		}
+		j.mu.RLock()
+	}
 	defer j.mu.RUnlock()
 	if j.db == nil {
 		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
@@ -157,6 +181,25 @@ func (j *Journal) View(fn func(tx *Tx) error) error {
 	return boltfile.Guard(func() error {
 		return j.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}) })
 	})
+}
+
+// revive tries to open a file again that could not be opened after a failed
+// commit, at most once a second.
+func (j *Journal) revive() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.db != nil {
+		return nil
+	}
+	if j.closed || time.Since(j.tried) < time.Second {
+		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
+	}
+	j.tried = time.Now()
+	if err := j.reopen(); err != nil {
+		j.broken = err
+		return fmt.Errorf("%w: %w", errNotOpen, err)
+	}
+	return nil
 }
 
 // Update runs fn in a writing transaction. See the package comment for what
@@ -172,12 +215,70 @@ func (j *Journal) Update(fn func(tx *Tx) error) error {
 	// picture may differ from the file's, so it is opened anew (I12).
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.closed {
+		return err
+	}
 	_ = j.shut() // the handle is not trusted; its error says nothing new
-	j.broken = err
-	if e := j.open(); e != nil {
-		j.broken = errors.Join(err, e)
+	if j.opts.Full != nil && IsFull(err) {
+		j.opts.Full()
+	}
+	if e := j.reopen(); e != nil {
+		j.broken = e
 	}
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+}
+
+// reopen opens the file after a commit failed and makes what it shows
+// certain. A page whose flush failed still reads as it was written, and a
+// later flush does not write it again: what the file shows now may be gone
+// after a power cut. Only the last page written, which says where everything
+// begins, can be in that state, because all others were flushed before it. So
+// an empty commit follows: it writes the other one of the two such pages. When
+// that is flushed, what was read is on the disk whatever became of the first.
+func (j *Journal) reopen() error {
+	if err := j.open(); err != nil {
+		return err
+	}
+	err := boltfile.Guard(func() error { return j.db.Update(func(*bbolt.Tx) error { return nil }) })
+	if err != nil {
+		_ = j.shut()
+	}
+	return err
+}
+
+// CompactAbove is the size from which a journal or cache that is more than
+// half empty is written anew.
+const CompactAbove = 32 << 20
+
+// Compact writes the file anew when it is large and mostly empty, which bbolt
+// never does by itself, and tells whether it did. Everybody waits meanwhile,
+// a second or two at most for what is left in use; call it when nobody sells.
+func (j *Journal) Compact() (bool, error) {
+	j.mu.RLock()
+	db := j.db
+	var before, free int64
+	if db != nil {
+		before, free = boltfile.Space(db)
+	}
+	j.mu.RUnlock()
+	if before <= CompactAbove || free <= before/2 {
+		return false, nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return false, errNotOpen
+	}
+	err := j.shut()
+	if err == nil {
+		err = j.open() // this is what compacts
+	}
+	if err != nil {
+		j.broken = err
+		return false, fmt.Errorf("compact %s: %w", JournalFile, err)
+	}
+	after, _ := boltfile.Space(j.db)
+	return after < before, nil
 }
 
 // update reports as second result whether the error came from the commit.

@@ -57,6 +57,7 @@ func (t *Till) once(ctx context.Context, c *call, run func() (*reply, error)) (*
 	if !goodKey(c.key) {
 		return nil, refuse("key_missing")
 	}
+	t.called.Store(t.c.Now().UnixNano())
 	unlock, err := t.calls.lock(ctx, c.key)
 	if err != nil {
 		return nil, err
@@ -149,4 +150,13 @@ func (t *Till) operation(ctx context.Context, key string) (*OperationAnswer, err
 		return nil, refuse("unknown_operation")
 	}
 	return &OperationAnswer{key, a.Call, a.Status, a.At.Format(time.RFC3339Nano), a.Body}, nil
+}
+
+// LastCall is when a call that may change something came last; the zero time
+// when none did since the start.
+func (t *Till) LastCall() time.Time {
+	if n := t.called.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }

@@ -40,7 +40,7 @@ func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency 
 // Price implements Rules. What the engine refuses is the caller's
 // mistake, told with the field.
 func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
-	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now,
+	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now, NoClock: p.NoClock,
 		Usage: p.Usage, Budgets: p.Budgets})
 	var bad *loyalty.InputError
 	if errors.As(err, &bad) {

@@ -193,6 +193,9 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 		return nil, err
 	}
 	defer unlock()
+	if code := t.c.Closed(); code != "" {
+		return nil, refuse(code)
+	}
 	o, a, err := t.returning(ctx, b)
 	if err != nil {
 		return nil, err

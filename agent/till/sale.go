@@ -53,6 +53,10 @@ type SaleAnswer struct {
 	Exchange     *Exchange   `json:"exchange,omitempty"`
 }
 
+// ClockUntrusted is what Barred answers while nobody knows what day it is:
+// then what is good at certain times only is not given either.
+const ClockUntrusted = "clock_untrusted"
+
 // priced is a receipt with its price.
 type priced struct {
 	rules   Rules
@@ -105,7 +109,7 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	}
 	p := &priced{rules: rules, receipt: &r, offline: offline}
 	barred := t.c.Barred()
-	in := Pricing{Receipt: &r, Offline: offline || barred != "", Language: t.c.Language, Now: t.c.Now()}
+	in := Pricing{Receipt: &r, Offline: offline || barred != "", Language: t.c.Language, Now: t.c.Now(), NoClock: barred == ClockUntrusted}
 	if b.Member != "" {
 		c, err := t.seal.open(b.Member, t.c.Now())
 		if err != nil {
@@ -215,6 +219,9 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 	}
 	if old != nil && !old.State.May(store.Held) {
 		return nil, refuse("wrong_state", old.State)
+	}
+	if code := t.c.Closed(); code != "" && old == nil {
+		return nil, refuse(code)
 	}
 	if b.back, err = t.exchanging(ctx, id, b.Returns); err != nil {
 		return nil, err
@@ -594,6 +601,9 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 // with the call.
 func (t *Till) closing(id string, old *store.Receipt, b *captureBody) (*priced, error) {
 	if old == nil || old.State == store.Open {
+		if code := t.c.Closed(); code != "" {
+			return nil, refuse(code)
+		}
 		body := b.Receipt
 		if body == nil {
 			return nil, refuse("unknown_receipt")
@@ -653,7 +663,7 @@ func (t *Till) reprice(p *priced) {
 	if p.rules == nil || p.rules.Version() != p.result.Rulebook {
 		return
 	}
-	in := Pricing{Receipt: p.receipt, Offline: p.offline, Language: t.c.Language, Now: t.c.Now()}
+	in := Pricing{Receipt: p.receipt, Offline: p.offline, Language: t.c.Language, Now: t.c.Now(), NoClock: t.c.Barred() == ClockUntrusted}
 	if p.cu != nil {
 		in.Member = p.cu.member
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
@@ -52,6 +53,7 @@ type Pricing struct {
 	Offline  bool
 	Language string
 	Now      time.Time
+	NoClock  bool                        // nobody knows what day it is; see loyalty.Input
 	Usage    map[string]map[string]int64 // of limits, as in loyalty.Input
 	Budgets  map[string]*loyalty.Quota   // this till's quotas
 }
@@ -133,7 +135,10 @@ type Config struct {
 	Rules       func() Rules // nil inside: no rulebook yet
 	// Barred tells why no points may be spent now whatever the link; empty: they
 	// may. Optional.
-	Barred   func() string
+	Barred func() string
+	// Closed tells, as a code of the local API, why nothing new may be begun;
+	// what is authorised can be captured and voided all the same. Optional.
+	Closed   func() string
 	Link     Link
 	Devices  Devices
 	Programs *Programs
@@ -154,6 +159,7 @@ type Till struct {
 	slips   chan slipRef // what is to be printed
 	texts   chan shown   // for the display, the newest only
 	started time.Time
+	called  atomic.Int64 // Unix nanoseconds of the last call that may change something
 
 	hostMu sync.RWMutex
 	hosts  map[string]bool // exact Host values
@@ -173,6 +179,9 @@ func New(c Config) (*Till, error) {
 	}
 	if c.Language == "" {
 		c.Language = "en"
+	}
+	if c.Closed == nil {
+		c.Closed = func() string { return "" }
 	}
 	if c.Barred == nil {
 		c.Barred = func() string { return "" }
