@@ -210,12 +210,17 @@ func (a *Agent) openStores() error {
 		check = a.o.Check
 	}
 	a.clock = &clockwork{now: a.o.Now, up: a.o.Host.Up, boot: a.o.Host.Boot()}
-	a.rules = &rulebooks{now: a.clock.trusted}
+	ring, err := openKeyring(a.dir)
+	if err != nil {
+		a.log.Error("trust not loaded", "error", err)
+		a.health.Raise(health.RootRefused, "", err.Error()+"; enrol the till again")
+	}
+	a.rules = &rulebooks{now: a.clock.trusted, keys: ring}
 	a.clock.bundle = a.rules.number
 	var id outbox.Identity
 	if a.id != nil {
 		id = a.id.Outbox()
-		a.rules.store, a.rules.keys = a.id.Store, a.id.RulebookKeys
+		a.rules.store = a.id.Store
 	}
 	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch}
 	if a.journal, err = store.OpenJournal(a.dir, o); err != nil {

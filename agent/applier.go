@@ -12,6 +12,7 @@ import (
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/trust"
 	"github.com/tillside/tillside/sync/uplink"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -111,6 +112,8 @@ func (a *applier) Apply(ctx context.Context, f *wire.Feed) error {
 	switch f.Lane {
 	case wire.LaneUrgent:
 		err = a.urgent(f)
+	case wire.LaneTrust:
+		err = a.trust(f)
 	case wire.LaneRulebook:
 		err = a.rulebook(ctx, f)
 	case wire.LaneMember:
@@ -300,6 +303,66 @@ func (a *applier) commands(f *wire.Feed) error {
 	return a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
 }
 
+// trust follows the roots that say which keys count. One that does not follow
+// is a sign of somebody who has the centre but not the keys: it is refused,
+// told, and changes nothing.
+func (a *applier) trust(f *wire.Feed) error {
+	forgotten := false
+	for _, raw := range f.Items {
+		var item wire.TrustItem
+		if err := wire.ReadItem(raw, &item); err != nil {
+			return a.note("root_refused", err.Error())
+		}
+		done, forgot, err := a.rules.keys.follow(item.Root, a.rules.now())
+		if err != nil {
+			a.log.Error("root refused", "reason", trust.Reason(err), "error", err)
+			a.health.Raise(health.RootRefused, "", err.Error())
+			if err := a.note("root_refused", err.Error()); err != nil {
+				return err
+			}
+			continue
+		}
+		if !done {
+			continue
+		}
+		a.health.Clear(health.RootRefused, "")
+		a.log.Info("root followed", "version", a.rules.keys.version())
+		if err := a.note("root_followed", fmt.Sprint(a.rules.keys.version())); err != nil {
+			return err
+		}
+		forgotten = forgotten || forgot
+	}
+	if before := a.rules.number(); a.rules.drop(a.cache) {
+		a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
+		if err := a.reject(before, "", "revoked", errors.New("the keys that signed it are revoked")); err != nil {
+			return err
+		}
+	}
+	err := a.cache.Update(func(tx *store.CacheTx) error {
+		if forgotten { // what looked old may be the good one
+			if err := tx.SetCursor(string(wire.LaneRulebook), 0); err != nil {
+				return err
+			}
+		}
+		return tx.SetCursor(string(f.Lane), f.Upto)
+	})
+	if err == nil && forgotten {
+		return uplink.ErrCursors
+	}
+	return err
+}
+
+// note writes down something the agent did by itself.
+func (a *applier) note(action, detail string) error {
+	if len(detail) > 500 {
+		detail = detail[:500] + "…"
+	}
+	return a.journal.Update(func(tx *store.Tx) error {
+		_, err := tx.Append(outbox.Entry{Type: wire.TypeOperator, Payload: wire.Operator{Who: "agent", Action: action, Detail: detail}})
+		return err
+	})
+}
+
 // rulebook activates the newest usable bundle of a feed, or notes why not.
 func (a *applier) rulebook(_ context.Context, f *wire.Feed) error {
 	for _, raw := range f.Items {
@@ -323,6 +386,9 @@ func (a *applier) rulebook(_ context.Context, f *wire.Feed) error {
 		before := a.rules.number()
 		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.PutBundle(b.Version, raw) })
 		if err != nil {
+			return err
+		}
+		if err := a.rules.keys.accept(&b); err != nil {
 			return err
 		}
 		a.rules.activate(r)

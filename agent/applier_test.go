@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,13 +15,50 @@ import (
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/store/storetest"
+	"github.com/tillside/tillside/sync/trust"
+	"github.com/tillside/tillside/sync/uplink"
 	"github.com/tillside/tillside/sync/wire"
 )
 
 var (
 	good  = ed25519.NewKeyFromSeed([]byte(strings.Repeat("g", 32)))
 	wrong = ed25519.NewKeyFromSeed([]byte(strings.Repeat("w", 32)))
+
+	rootKey = ed25519.NewKeyFromSeed([]byte(strings.Repeat("r", 32)))
 )
+
+// chain is the tenant of the tests' documents.
+const chain = "chain-test"
+
+// testRoot names good for rulebooks; its own key is rootKey.
+func testRoot() *trust.Root {
+	r := &trust.Root{Header: trust.Header{Form: 1, Tenant: chain, Version: 1, Issued: time.Unix(1_700_000_000, 0).UTC(), Expires: time.Unix(4_000_000_000, 0).UTC()}}
+	r.Add(trust.RoleRoot, rootKey.Public().(ed25519.PublicKey))
+	r.Add(trust.RoleRulebook, good.Public().(ed25519.PublicKey))
+	return r
+}
+
+func sealed(t *testing.T, r *trust.Root, keys ...ed25519.PrivateKey) []byte {
+	s, err := r.Sealed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys {
+		s.Sign(k)
+	}
+	return s.Bytes()
+}
+
+func testRing(t *testing.T, dir string) *keyring {
+	if err := SaveTrust(dir, sealed(t, testRoot(), rootKey)); err != nil {
+		t.Fatal(err)
+	}
+	k, err := openKeyring(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
 
 // taker is an applier on temporary stores.
 type taker struct {
@@ -38,8 +76,7 @@ func newTaker(t *testing.T) *taker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	public := good.Public().(ed25519.PublicKey)
-	r := &rulebooks{store: "s1", keys: []wire.PublicKey{{ID: wire.KeyID(public), Public: public}}, now: clock.Now}
+	r := &rulebooks{store: "s1", keys: testRing(t, dir), now: clock.Now}
 	return &taker{t: t, clock: clock, upto: map[wire.Lane]uint64{}, applier: &applier{log: slog.New(slog.DiscardHandler),
 		journal: storetest.Open(t, dir, clock), cache: c, rules: r, health: &health.Tracker{}, onFork: func() {}}}
 }
@@ -97,7 +134,7 @@ func grocer(t *testing.T) []byte {
 }
 
 func bundle(t *testing.T, version int64, payload []byte, key ed25519.PrivateKey, change ...func(*wire.Bundle)) *wire.Bundle {
-	b := &wire.Bundle{Version: version, Name: "grocer", Issued: time.Unix(1_700_000_000, 0).UTC(), Payload: payload}
+	b := &wire.Bundle{Version: version, Name: "grocer", Tenant: chain, Issued: time.Unix(1_700_000_000, 0).UTC(), Payload: payload}
 	for _, f := range change {
 		f(b)
 	}
@@ -128,7 +165,10 @@ func TestOnlyGoodRulebooksComeIntoForce(t *testing.T) {
 		{"flipped byte", "BUNDLE_REJECTED:signature", flipped},
 		{"another version under the same signature", "BUNDLE_REJECTED:signature", renamed},
 		{"wrong key", "BUNDLE_REJECTED:signature", bundle(t, 6, book, wrong)},
-		{"unsigned", "BUNDLE_REJECTED:signature", &wire.Bundle{Version: 6, Name: "grocer", Payload: book}},
+		{"unsigned", "BUNDLE_REJECTED:signature", &wire.Bundle{Version: 6, Name: "grocer", Tenant: chain, Payload: book}},
+		{"another chain's", "BUNDLE_REJECTED:tenant", bundle(t, 6, book, good, func(b *wire.Bundle) { b.Tenant = "chain-2" })},
+		{"no chain's", "BUNDLE_REJECTED:tenant", bundle(t, 6, book, good, func(b *wire.Bundle) { b.Tenant = "" })},
+		{"the root's key", "BUNDLE_REJECTED:signature", bundle(t, 6, book, rootKey)},
 		{"lower version", "BUNDLE_REJECTED:version", bundle(t, 4, book, good)},
 		{"expired", "BUNDLE_REJECTED:expired", bundle(t, 6, book, good, func(b *wire.Bundle) { b.NotAfter = k.clock.Now().Add(-time.Hour) })},
 		{"another store's", "BUNDLE_REJECTED:scope", bundle(t, 6, book, good, func(b *wire.Bundle) { b.Stores = []string{"s2"} })},
@@ -164,9 +204,77 @@ func TestOnlyGoodRulebooksComeIntoForce(t *testing.T) {
 	if err := r.load(k.cache); err != nil || r.number() != 6 {
 		t.Errorf("after a restart: %d %v", r.number(), err)
 	}
-	r = &rulebooks{store: "s1", now: k.clock.Now}
+	r = &rulebooks{store: "s1", now: k.clock.Now, keys: &keyring{}}
 	if err := r.load(k.cache); err == nil {
 		t.Error("a stored rulebook was loaded without a key to trust")
+	}
+}
+
+// TestKeysRotateAndStolenOnesGo: the till follows roots only along the chain;
+// a stolen key's million is forgotten when the root takes the key out, what it
+// signed goes out of force, and honest counting goes on. (I28)
+func TestKeysRotateAndStolenOnesGo(t *testing.T) {
+	k := newTaker(t)
+	book := grocer(t)
+	second := ed25519.NewKeyFromSeed([]byte(strings.Repeat("2", 32)))
+	both := testRoot().Next()
+	both.Add(trust.RoleRulebook, second.Public().(ed25519.PublicKey))
+	k.feed(wire.LaneTrust, 0, wire.TrustItem{Root: sealed(t, both, wrong)}, wire.TrustItem{Root: []byte("{")})
+	if k.rules.keys.version() != 1 || len(k.health.Current()) != 1 || k.health.Current()[0].Code != "root_refused" {
+		t.Fatalf("root %d, warnings %v", k.rules.keys.version(), k.health.Current())
+	}
+	k.feed(wire.LaneTrust, 0, wire.TrustItem{Root: sealed(t, testRoot(), rootKey)}, wire.TrustItem{Root: sealed(t, both, rootKey)})
+	if k.rules.keys.version() != 2 || len(k.health.Current()) != 0 {
+		t.Fatalf("root %d, warnings %v", k.rules.keys.version(), k.health.Current())
+	}
+
+	k.feed(wire.LaneRulebook, 0, bundle(t, 5, book, good))
+	k.feed(wire.LaneRulebook, 0, bundle(t, 1_000_000, book, second)) // the thief
+	k.feed(wire.LaneRulebook, 0, bundle(t, 6, book, good))
+	if k.rules.number() != 1_000_000 {
+		t.Fatalf("version %d in force", k.rules.number())
+	}
+
+	out := both.Next()
+	id := wire.KeyID(second.Public().(ed25519.PublicKey))
+	out.Remove(trust.RoleRulebook, id)
+	out.Revoked = []string{id}
+	d := out.Roles[trust.RoleRulebook]
+	d.From = 5
+	out.Roles[trust.RoleRulebook] = d
+	raw, err := wire.FeedItem(wire.TrustItem{Root: sealed(t, out, rootKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = k.Apply(context.Background(), &wire.Feed{Lane: wire.LaneTrust, After: k.upto[wire.LaneTrust], Upto: 3, Items: []json.RawMessage{raw}})
+	if !errors.Is(err, uplink.ErrCursors) {
+		t.Fatalf("the session goes on with old cursors: %v", err)
+	}
+	cursors, err := k.Cursors(context.Background())
+	if err != nil || cursors[wire.LaneRulebook] != 0 || cursors[wire.LaneTrust] != 3 {
+		t.Errorf("cursors %v %v", cursors, err)
+	}
+	if k.rules.number() != 5 {
+		t.Errorf("version %d in force after the thief's went", k.rules.number())
+	}
+	if got := k.records(); got[len(got)-1] != "BUNDLE_REJECTED:revoked" {
+		t.Errorf("records %v", got)
+	}
+	// A restart does not bring it back.
+	r := &rulebooks{store: "s1", keys: k.rules.keys, now: k.clock.Now}
+	if err := r.load(k.cache); err == nil || r.number() != 5 {
+		t.Errorf("after a restart: %d %v", r.number(), err)
+	}
+	k.upto[wire.LaneRulebook] = 0
+	for _, c := range []struct {
+		version int64
+		key     ed25519.PrivateKey
+		want    int64
+	}{{4, good, 5}, {1_000_001, second, 5}, {6, good, 6}, {5, good, 6}} {
+		k.feed(wire.LaneRulebook, 0, bundle(t, c.version, book, c.key))
+		if k.rules.number() != c.want {
+			t.Errorf("after version %d: %d in force, want %d", c.version, k.rules.number(), c.want)
+		}
 	}
 }
 

@@ -190,6 +190,10 @@ func (p *Pending) enrol(ctx context.Context, e *Enrolment) (*Identity, error) {
 		return nil, err
 	}
 	i := &Identity{EnrolAnswer: *answer, PrivateKey: p.PrivateKey, Server: p.Server, Enrolled: e.Now().UTC().Truncate(time.Second)}
+	if err := SaveTrust(e.Dir, i.Root); err != nil {
+		return nil, fmt.Errorf("%s: which keys to believe: %w", p.Server, err)
+	}
+	i.Root = nil // it lives on in the trust file
 	if err := i.save(e.Dir); err != nil {
 		return nil, fmt.Errorf("store identity: %w", err)
 	}

@@ -51,8 +51,13 @@ func (o *office) requests() []wire.EnrolRequest {
 }
 
 func enrolled(w http.ResponseWriter) {
+	root, err := testRoot().Sealed()
+	if err != nil {
+		panic(err)
+	}
+	root.Sign(rootKey)
 	_ = json.NewEncoder(w).Encode(wire.EnrolAnswer{Device: "dev-0123456789", Epoch: 1, Store: "s1", Till: "1",
-		LookupKey: make([]byte, 32), SyncURL: "ws://127.0.0.1:1/v1/sync"})
+		LookupKey: make([]byte, 32), Root: root.Bytes(), SyncURL: "ws://127.0.0.1:1/v1/sync"})
 }
 
 func refusal(w http.ResponseWriter, code string) {

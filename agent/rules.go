@@ -1,20 +1,23 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/till"
+	"github.com/tillside/tillside/sync/trust"
 	"github.com/tillside/tillside/sync/wire"
 )
 
 // rulebooks holds the rulebook in force and decides what may replace it.
 type rulebooks struct {
 	store   string // the store's name, for bundles meant for some stores only
-	keys    []wire.PublicKey
+	keys    *keyring
 	now     func() time.Time // zero time while the clock is not trusted
 	current atomic.Pointer[active]
 }
@@ -48,20 +51,14 @@ func (r *rulebooks) activate(rules till.Rules) {
 // machine word of a BUNDLE_REJECTED record. A rule that panics is a bad rule,
 // not a dead agent.
 func (r *rulebooks) check(b *wire.Bundle) (rules till.Rules, reason string, err error) {
-	if err := b.Verify(r.keys); err != nil {
-		return nil, "signature", err
+	err = r.keys.ask(func(st *trust.State) error { return st.Bundle(b, r.store, r.now()) })
+	if err != nil {
+		return nil, cmp.Or(trust.Reason(err), "signature"), err
 	}
-	if err := b.Usable(r.number(), r.store, r.now()); err != nil {
-		switch {
-		case b.Version <= r.number():
-			reason = "version"
-		case !b.NotAfter.IsZero() && !r.now().IsZero() && r.now().After(b.NotAfter):
-			reason = "expired"
-		default:
-			reason = "scope"
-		}
-		return nil, reason, err
-	}
+	return compile(b)
+}
+
+func compile(b *wire.Bundle) (rules till.Rules, reason string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			rules, reason, err = nil, "vectors", fmt.Errorf("the rulebook breaks the engine: %v", p)
@@ -71,23 +68,65 @@ func (r *rulebooks) check(b *wire.Bundle) (rules till.Rules, reason string, err 
 }
 
 // load activates the bundle that was in force before the restart. It was
-// checked when it came; a damaged one is told and the till runs without.
+// checked when it came; a damaged one is told and the till runs with the one
+// before, or without.
 func (r *rulebooks) load(c *store.Cache) error {
 	version, raw, err := c.Bundle(0)
 	if err != nil || version == 0 {
 		return err
 	}
+	first := r.restore(raw)
+	if first == nil {
+		return nil
+	}
+	if _, raw, err = c.BundleBefore(); err == nil && raw != nil {
+		if err = r.restore(raw); err != nil {
+			err = fmt.Errorf("the one before: %w", err)
+		}
+	}
+	return errors.Join(fmt.Errorf("stored rulebook %d: %w", version, first), err)
+}
+
+// restore puts a stored bundle into force: one that the keys of now have
+// signed, or the very one that was taken last, unless its keys are revoked.
+func (r *rulebooks) restore(raw []byte) error {
 	var b wire.Bundle
 	if err := json.Unmarshal(raw, &b); err != nil {
-		return fmt.Errorf("stored rulebook %d: %w", version, err)
+		return err
 	}
-	if err := b.Verify(r.keys); err != nil {
-		return fmt.Errorf("stored rulebook %d: %w", version, err)
-	}
-	rules, _, err := till.Compile(b.Payload, b.Version)
+	err := r.keys.ask(func(st *trust.State) error {
+		if st.InForce(&b) && !st.Disowned(trust.RoleRulebook) {
+			return nil
+		}
+		return st.Signed(&b)
+	})
 	if err != nil {
-		return fmt.Errorf("stored rulebook %d: %w", version, err)
+		return err
+	}
+	rules, _, err := compile(&b)
+	if err != nil {
+		return err
 	}
 	r.activate(rules)
 	return nil
+}
+
+// drop takes a rulebook out of force whose keys are revoked. The one before
+// takes its place when it is still believed; otherwise the till sells without
+// rules until a good one comes.
+func (r *rulebooks) drop(c *store.Cache) (dropped bool) {
+	err := r.keys.ask(func(st *trust.State) error {
+		if r.number() > 0 && st.Disowned(trust.RoleRulebook) {
+			dropped = true
+		}
+		return nil
+	})
+	if err != nil || !dropped {
+		return false
+	}
+	r.current.Store(nil)
+	if _, raw, err := c.BundleBefore(); err == nil && raw != nil {
+		_ = r.restore(raw) // without, then
+	}
+	return true
 }

@@ -210,6 +210,21 @@ func (c *Cache) Bundle(version int64) (int64, []byte, error) {
 	return version, b, nil
 }
 
+// BundleBefore returns the bundle that was active before the present one; the
+// version is 0 when there is none.
+func (c *Cache) BundleBefore() (version int64, data []byte, err error) {
+	err = c.db.View(func(tx *bbolt.Tx) error {
+		active := activeVersion(tx)
+		return tx.Bucket(bucketBundles).ForEach(func(k, v []byte) error {
+			if n := int64(binary.BigEndian.Uint64(k)); n != active {
+				version, data = n, bytes.Clone(v)
+			}
+			return nil
+		})
+	})
+	return version, data, err
+}
+
 var keyActive = []byte("active")
 
 func activeVersion(tx *bbolt.Tx) int64 {

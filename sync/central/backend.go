@@ -11,6 +11,7 @@ import (
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
 	"github.com/tillside/tillside/sync/central/rulebook"
@@ -38,7 +39,7 @@ func (b *backend) Device(ctx context.Context, id string) (hub.Device, error) {
 			return err
 		}
 		out = hub.Device{ID: d.ID, Epoch: d.Epoch, Key: d.Key, State: hub.DeviceState(d.State), Acked: d.Acked, SessionNo: d.SessionNo, Store: d.Store, Till: d.Till}
-		out.WantedBundle, err = rulebook.Latest(tx)
+		out.WantedBundle, err = rulebook.ForStore(tx, d.Store)
 		return err
 	})
 	return out, err
@@ -111,7 +112,9 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 		case wire.LaneUrgent:
 			return b.feedUrgent(tx, f, maxItems)
 		case wire.LaneRulebook:
-			return feedRulebook(tx, f)
+			return feedRulebook(tx, f, d.Store)
+		case wire.LaneTrust:
+			return feedTrust(tx, f)
 		case wire.LaneLease:
 			return b.feedLeases(tx, f, d.ID, maxItems)
 		case wire.LaneMember:
@@ -150,8 +153,25 @@ func (b *backend) feedUrgent(tx *db.Tx, f *wire.Feed, maxItems int) error {
 	})
 }
 
-func feedRulebook(tx *db.Tx, f *wire.Feed) error {
-	head, err := rulebook.Latest(tx)
+// feedTrust sends the roots a till has not followed yet.
+func feedTrust(tx *db.Tx, f *wire.Feed) error {
+	versions, signed, err := keys.After(tx, f.After)
+	if err != nil || len(versions) == 0 {
+		return err
+	}
+	for _, s := range signed {
+		raw, err := wire.FeedItem(wire.TrustItem{Root: s})
+		if err != nil {
+			return err
+		}
+		f.Items = append(f.Items, raw)
+	}
+	f.Upto = versions[len(versions)-1]
+	return nil
+}
+
+func feedRulebook(tx *db.Tx, f *wire.Feed, store string) error {
+	head, err := rulebook.ForStore(tx, store)
 	if err != nil {
 		return err
 	}

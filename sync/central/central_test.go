@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,11 +22,13 @@ import (
 	"github.com/tillside/tillside/sync/central"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
 	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/outbox"
+	"github.com/tillside/tillside/sync/trust"
 	"github.com/tillside/tillside/sync/uplink"
 	"github.com/tillside/tillside/sync/uplink/uplinktest"
 	"github.com/tillside/tillside/sync/wire"
@@ -161,7 +164,7 @@ func (r *rig) enrol(store, name string) (wire.EnrolAnswer, ed25519.PrivateKey) {
 func (r *rig) till(store, name string) *till {
 	r.t.Helper()
 	a, key := r.enrol(store, name)
-	if len(a.LookupKey) != 32 || len(a.RulebookKeys) != 1 || !strings.HasSuffix(a.SyncURL, wire.SyncPath) {
+	if len(a.LookupKey) != 32 || len(a.Root) == 0 || !strings.HasSuffix(a.SyncURL, wire.SyncPath) {
 		r.t.Fatalf("answer %+v", a)
 	}
 	tl, err := uplinktest.Open(filepath.Join(r.t.TempDir(), "journal.db"), outbox.Identity{Device: a.Device, Epoch: a.Epoch}, key)
@@ -254,7 +257,7 @@ func (r *rig) publish(t *testing.T) {
 
 func (r *rig) publishDoc(t *testing.T, doc []byte) {
 	t.Helper()
-	key, _, err := rulebook.LoadKey(central.KeyFile(r.dir))
+	key, err := keys.Load(central.KeyFile(r.dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,8 +283,12 @@ func TestSaleAcrossTheRealLink(t *testing.T) {
 	until(t, "the rulebook is at the till", func() bool { n, _ := a.Items(wire.LaneRulebook); return len(n) == 1 })
 	raw, _ := a.Items(wire.LaneRulebook)
 	var bundle wire.Bundle
-	if err := json.Unmarshal(raw[0], &bundle); err != nil || bundle.Verify(a.answer.RulebookKeys) != nil || bundle.Version != 1 {
-		t.Errorf("bundle %d, %v, %v", bundle.Version, err, bundle.Verify(a.answer.RulebookKeys))
+	st, err := trust.Begin(a.answer.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(json.Unmarshal(raw[0], &bundle), st.Bundle(&bundle, "s1", time.Now())); err != nil || bundle.Version != 1 {
+		t.Errorf("bundle %d, %v", bundle.Version, err)
 	}
 	a.sale(t, "1", id, ref, 2000, 0, "")
 	a.drained(t)

@@ -2,7 +2,6 @@ package central
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -17,9 +16,9 @@ import (
 	"github.com/tillside/tillside/sync/central/access"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/httpapi"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
-	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -69,6 +68,8 @@ type Server struct {
 	// Password of the first operator, when this start made one. It is not
 	// kept anywhere else.
 	Password string
+	// KeysMade tells that this start made the keys of rulebooks and programs.
+	KeysMade bool
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -111,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		if _, err = s.members.LookupKey(tx); err != nil {
 			return err
 		}
-		if err = firstKey(tx, cfg.SignKey, cfg.Now()); err != nil {
+		if s.KeysMade, err = keys.First(tx, keys.FilesIn(cfg.SignKey), cfg.Now()); err != nil {
 			return err
 		}
 		if s.gaps, err = jump(tx, cfg.Now()); err != nil {
@@ -176,20 +177,6 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 
 // KeyFile is where the signing key of rulebooks lies when nothing else is said.
 func KeyFile(dir string) string { return filepath.Join(dir, "keys", "rulebook.key") }
-
-// firstKey sees to it that there is a signing key before the first till is
-// enrolled: a till trusts the keys it is told of then.
-func firstKey(tx *db.Tx, file string, now time.Time) error {
-	keys, err := rulebook.Keys(tx)
-	if err != nil || len(keys) > 0 {
-		return err
-	}
-	key, _, err := rulebook.LoadKey(file)
-	if err != nil {
-		return err
-	}
-	return rulebook.Trust(tx, key.Public().(ed25519.PublicKey), now)
-}
 
 // writeAddress replaces the file whole, so that a reader never sees half.
 func writeAddress(file, address string) error {

@@ -15,21 +15,27 @@ type State struct {
 	signed *Signed
 	root   *Root
 	seen   map[Role]Seen
+	force  map[Role]Force
 }
 
 // Seen is the highest version that was taken in a role.
 type Seen struct {
 	Version int64  `json:"version"`
 	Hash    string `json:"hash,omitempty"` // of the content
-	// By are the keys whose signatures counted. They are kept when the rest is
-	// forgotten: what is in force is still theirs.
-	By []string `json:"by,omitempty"`
+}
+
+// Force is what was taken last in a role and by which keys. It is kept when
+// Seen is forgotten: what is in force is still theirs.
+type Force struct {
+	Seen
+	By []string `json:"by"`
 }
 
 // stored is State on disk.
 type stored struct {
-	Root *Signed       `json:"root"`
-	Seen map[Role]Seen `json:"seen,omitempty"`
+	Root  *Signed        `json:"root"`
+	Seen  map[Role]Seen  `json:"seen,omitempty"`
+	Force map[Role]Force `json:"in_force,omitempty"`
 }
 
 // Begin makes the state of a till that knows nothing yet. The root must be
@@ -40,7 +46,7 @@ func Begin(signedRoot []byte) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &State{signed: s, root: r, seen: map[Role]Seen{}}, nil
+	return &State{signed: s, root: r, seen: map[Role]Seen{}, force: map[Role]Force{}}, nil
 }
 
 func selfSigned(b []byte) (*Signed, *Root, error) {
@@ -84,12 +90,18 @@ func Load(b []byte) (*State, error) {
 		}
 		st.seen[role] = s
 	}
+	for role, f := range d.Force {
+		if f.Version < 0 || !slices.Contains(Roles, role) || len(f.By) > maxSignatures {
+			return nil, fmt.Errorf("trust state: role %.20q version %d: %w", role, f.Version, ErrMalformed)
+		}
+		st.force[role] = f
+	}
 	return st, nil
 }
 
 // Bytes is what to store.
 func (s *State) Bytes() []byte {
-	b, err := json.MarshalIndent(stored{s.signed, s.seen}, "", "  ")
+	b, err := json.MarshalIndent(stored{s.signed, s.seen, s.force}, "", "  ")
 	if err != nil { // only strings, numbers and bytes
 		panic(err)
 	}
@@ -133,7 +145,7 @@ func (s *State) Follow(signedRoot []byte, now time.Time) (forgot []Role, err err
 	for role, d := range s.root.Roles {
 		lost := slices.ContainsFunc(d.Keys, func(id string) bool { return !slices.Contains(r.Roles[role].Keys, id) })
 		if lost && role != RoleRoot {
-			s.seen[role] = Seen{By: s.seen[role].By}
+			delete(s.seen, role)
 			forgot = append(forgot, role)
 		}
 	}
@@ -238,25 +250,36 @@ func (s *State) Signed(b *wire.Bundle) error {
 // for it are revoked. A key that was only replaced has not lied; what it signed
 // stays until something newer comes.
 func (s *State) Disowned(role Role) bool {
-	by := s.seen[role].By
+	by := s.force[role].By
 	return len(by) > 0 && !slices.ContainsFunc(by, func(id string) bool { return !slices.Contains(s.root.Revoked, id) })
 }
 
+// InForce tells whether a rulebook is the very one that was taken last: what
+// lies on a till's disk is believed again after a restart, even when its keys
+// have been replaced since.
+func (s *State) InForce(b *wire.Bundle) bool {
+	f := s.force[RoleRulebook]
+	return f.Version > 0 && f.Version == b.Version && f.Hash == hashOf(b.Payload)
+}
+
 // AcceptReleases remembers that a list was taken, so that none below it ever is.
-func (s *State) AcceptReleases(l *Releases) { s.accept(RoleRelease, Seen{l.Version, l.Hash, l.By}) }
+func (s *State) AcceptReleases(l *Releases) {
+	s.accept(RoleRelease, Force{Seen{l.Version, l.Hash}, l.By})
+}
 
 // AcceptBundle remembers that a rulebook was taken, so that none below it ever
-// is. The bundle must have passed [State.Bundle].
+// is. The bundle must have passed [State.Bundle] or [State.Signed].
 func (s *State) AcceptBundle(b *wire.Bundle) {
 	msg, err := b.SignedBytes()
 	if err != nil {
 		return
 	}
-	s.accept(RoleRulebook, Seen{b.Version, hashOf(b.Payload), s.root.signers(RoleRulebook, msg, b.Signatures)})
+	s.accept(RoleRulebook, Force{Seen{b.Version, hashOf(b.Payload)}, s.root.signers(RoleRulebook, msg, b.Signatures)})
 }
 
-func (s *State) accept(role Role, v Seen) {
-	if v.Version >= s.seen[role].Version {
-		s.seen[role] = v
+func (s *State) accept(role Role, f Force) {
+	s.force[role] = f
+	if f.Version >= s.seen[role].Version {
+		s.seen[role] = f.Seen
 	}
 }

@@ -39,7 +39,7 @@ func (l *link) feed(cursors map[wire.Lane]uint64) error {
 			}
 			// Whether it is on disk nobody knows. The session ends, and the
 			// next one begins with the cursors as they are.
-			if errors.Is(err, ErrOutcomeUnknown) {
+			if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrCursors) {
 				return fmt.Errorf("apply %s up to %d: %w", f.Lane, f.Upto, err)
 			}
 			l.s.cfg.Log.Warn("apply feed", "lane", string(f.Lane), "upto", f.Upto, "error", err)

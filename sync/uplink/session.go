@@ -22,6 +22,10 @@ var (
 	// ErrOutcomeUnknown is wrapped by Applier.Apply when a commit failed: the
 	// session ends, and the next one reads the cursors from disk.
 	ErrOutcomeUnknown = errors.New("outcome of the commit is not known")
+	// ErrCursors is wrapped by Applier.Apply when it has applied the items and
+	// moved the cursor of another lane as well: the next session begins with the
+	// cursors as they are on disk.
+	ErrCursors = errors.New("cursors of other lanes have changed")
 )
 
 // AnswerError is the centre's refusal to answer a question.

@@ -26,13 +26,13 @@ type EnrolRequest struct {
 
 // EnrolAnswer is all a till needs to start.
 type EnrolAnswer struct {
-	Device       string      `json:"device"`
-	Epoch        uint32      `json:"epoch"`
-	Store        string      `json:"store"`
-	Till         string      `json:"till"`
-	LookupKey    []byte      `json:"lookup_key"` // 32 bytes, see CardRef
-	RulebookKeys []PublicKey `json:"rulebook_keys"`
-	SyncURL      string      `json:"sync_url"` // ws:// or wss://
+	Device    string `json:"device"`
+	Epoch     uint32 `json:"epoch"`
+	Store     string `json:"store"`
+	Till      string `json:"till"`
+	LookupKey []byte `json:"lookup_key"`     // 32 bytes, see CardRef
+	Root      []byte `json:"root,omitempty"` // which keys count for rulebooks and programs, see package trust
+	SyncURL   string `json:"sync_url"`       // ws:// or wss://
 }
 
 // Error is the shape of every HTTP error of ours.

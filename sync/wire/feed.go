@@ -14,6 +14,7 @@ type Lane string
 // before it has anything to send.
 const (
 	LaneUrgent   Lane = "urgent"   // UrgentItem: erasures, stop-list
+	LaneTrust    Lane = "trust"    // TrustItem: which keys count
 	LaneLease    Lane = "lease"    // LeaseItem: rights to spend offline
 	LaneRulebook Lane = "rulebook" // Bundle
 	LaneMember   Lane = "member"   // MemberItem: snapshots for the cache
@@ -21,7 +22,7 @@ const (
 )
 
 // Lanes lists them in order of urgency.
-var Lanes = []Lane{LaneUrgent, LaneLease, LaneRulebook, LaneMember, LaneCommand}
+var Lanes = []Lane{LaneUrgent, LaneTrust, LaneLease, LaneRulebook, LaneMember, LaneCommand}
 
 // Known tells whether this program knows the lane.
 func (l Lane) Known() bool {
@@ -76,6 +77,12 @@ type UrgentItem struct {
 	Ref    Ref    `json:"ref,omitzero"`
 	Order  string `json:"order,omitempty"` // the centre's id of it
 	Reason string `json:"reason,omitempty"`
+}
+
+// TrustItem is the next document that says which keys count for rulebooks and
+// programs. The lane's cursor is its version. Package trust reads it.
+type TrustItem struct {
+	Root []byte `json:"root"`
 }
 
 // What a LeaseItem does.

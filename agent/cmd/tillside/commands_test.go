@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tillside/tillside/agent/agenttest"
+	"github.com/tillside/tillside/sync/wire"
 )
 
 // run runs a command line in this process.
@@ -108,6 +112,13 @@ func TestTokens(t *testing.T) {
 
 func TestEnrolment(t *testing.T) {
 	dir := t.TempDir()
+	signed, err := agenttest.Root().Sealed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := signed.Bytes() // by nobody
+	signed.Sign(agenttest.RootKey())
+	root := forged
 	refused := true
 	centre := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != "POST" || r.URL.Path != "/v1/enrol" {
@@ -119,7 +130,8 @@ func TestEnrolment(t *testing.T) {
 			_, _ = w.Write([]byte(`{"error":{"code":"code_used","message":"This code was used","hint":"ask for a new one"}}`))
 			return
 		}
-		_, _ = w.Write([]byte(`{"device":"dev-0123456789","epoch":1,"store":"s1","till":"t1","lookup_key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","rulebook_keys":[],"sync_url":"ws://127.0.0.1:1/v1/sync"}`))
+		_ = json.NewEncoder(w).Encode(wire.EnrolAnswer{Device: "dev-0123456789", Epoch: 1, Store: "s1", Till: "t1", LookupKey: make([]byte, 32),
+			Root: root, SyncURL: "ws://127.0.0.1:1/v1/sync"})
 	}))
 	defer centre.Close()
 	args := []string{"enrol", "--server", centre.URL, "--code", "7k2m-9qxt-4wdh", "--data", dir}
@@ -130,6 +142,13 @@ func TestEnrolment(t *testing.T) {
 		t.Error("an identity without an enrolment")
 	}
 	refused = false
+	if code, out, errs := run(args...); code != 1 || !strings.Contains(out, "which keys to believe") {
+		t.Errorf("a root that nobody signed: %d %s %s", code, out, errs)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "identity.json")); err == nil {
+		t.Error("an identity without a root")
+	}
+	root = signed.Bytes()
 	if code, out, errs := run(args...); code != 0 || !strings.Contains(out, "store s1, till t1") {
 		t.Errorf("enrol: %d %s %s", code, out, errs)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tillside/tillside/agent"
 	"github.com/tillside/tillside/agent/store"
+	"github.com/tillside/tillside/agent/agenttest"
 	"github.com/tillside/tillside/configs"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
@@ -27,7 +28,7 @@ func office(t *testing.T) *httptest.Server {
 			t.Error(err)
 		}
 		store, till, _ := strings.Cut(q.Till, "/")
-		_ = json.NewEncoder(w).Encode(wire.EnrolAnswer{Device: "dev-0123456789", Epoch: 1, Store: store, Till: till, LookupKey: make([]byte, 32), SyncURL: "ws://127.0.0.1:1/v1/sync"})
+		_ = json.NewEncoder(w).Encode(wire.EnrolAnswer{Device: "dev-0123456789", Epoch: 1, Store: store, Till: till, LookupKey: make([]byte, 32), Root: agenttest.SignedRoot(), SyncURL: "ws://127.0.0.1:1/v1/sync"})
 	}))
 	t.Cleanup(s.Close)
 	return s

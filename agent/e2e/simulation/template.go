@@ -17,6 +17,7 @@ import (
 	"github.com/tillside/tillside/sync/central"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/members"
 	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/wire"
@@ -44,7 +45,7 @@ func Template(ctx context.Context, dir string, document []byte) (_ *template, er
 			err = e
 		}
 	}()
-	key, _, err := rulebook.LoadKey(central.KeyFile(home))
+	key, err := keys.Load(central.KeyFile(home))
 	if err != nil {
 		return nil, err
 	}

@@ -272,6 +272,7 @@ func (c *console) funcs(lang string) template.FuncMap {
 			}
 			return at.In(zone).Format("2006-01-02 15:04:05")
 		},
+		"day":  func(at time.Time) string { return at.In(zone).Format(time.DateOnly) },
 		"ago":  func(at time.Time) string { return c.ago(lang, at) },
 		"lang": func() string { return lang },
 		"sum": func(p ...loyalty.Points) (n loyalty.Points) {

@@ -12,8 +12,10 @@ import (
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/rulebook"
+	"github.com/tillside/tillside/sync/trust"
 	"github.com/tillside/tillside/sync/wire"
 )
 
@@ -142,18 +144,22 @@ func readReceipt(raw []byte, data map[string]any) error {
 
 func (c *console) rulebooks(v *view) error {
 	var all []rulebook.Published
-	var keys []wire.PublicKey
+	var root *trust.Root
 	err := v.DB.Read(v.r.Context(), func(tx *db.Tx) (err error) {
 		if all, err = rulebook.List(tx); err != nil {
 			return err
 		}
-		keys, err = rulebook.Keys(tx)
-		return err
+		st, err := keys.State(tx)
+		if err != nil {
+			return err
+		}
+		root = st.Root()
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return v.page(http.StatusOK, "rulebooks", map[string]any{"Rows": all, "Keys": keys})
+	return v.page(http.StatusOK, "rulebooks", map[string]any{"Rows": all, "Root": root})
 }
 
 func (c *console) rulebook(v *view) error {

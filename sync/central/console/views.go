@@ -67,15 +67,15 @@ func (v *view) showTills(status int, data map[string]any) error {
 	online := v.Online()
 	var rows []tillRow
 	err := v.DB.Read(v.r.Context(), func(tx *db.Tx) error {
-		bundle, err := rulebook.Latest(tx)
-		if err != nil {
-			return err
-		}
 		all, err := fleet.Tills(tx)
 		if err != nil {
 			return err
 		}
 		for _, t := range all {
+			bundle, err := rulebook.ForStore(tx, t.Store)
+			if err != nil {
+				return err
+			}
 			row, err := v.row(tx, t, online, bundle)
 			if err != nil {
 				return err
@@ -118,7 +118,7 @@ func (c *console) till(v *view) error {
 		if err != nil {
 			return err
 		}
-		bundle, err := rulebook.Latest(tx)
+		bundle, err := rulebook.ForStore(tx, d.Store)
 		if err != nil {
 			return err
 		}

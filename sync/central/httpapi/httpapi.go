@@ -29,9 +29,9 @@ import (
 	"github.com/tillside/tillside/sync/central/console"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
-	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/wire"
 )
 
@@ -142,9 +142,11 @@ func (a *api) enrol(w http.ResponseWriter, r *http.Request) {
 		if answer.LookupKey, err = a.Members.LookupKey(tx); err != nil {
 			return err
 		}
-		if answer.RulebookKeys, err = rulebook.Keys(tx); err != nil {
+		st, err := keys.State(tx)
+		if err != nil {
 			return err
 		}
+		answer.Root = st.SignedRoot()
 		return access.Note(tx, "technician", "enrol", d.Store+"/"+d.Till, d.ID+" on "+d.Host+" from "+address, now)
 	})
 	switch {

@@ -2,26 +2,24 @@ package rulebook
 
 import (
 	"crypto/ed25519"
-	"crypto/x509"
 	"database/sql"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/wire"
 )
 
 var (
 	// ErrUnknown is returned for a version that was never published.
 	ErrUnknown = errors.New("no such version")
-	// ErrKey is wrapped when a key file cannot be used.
-	ErrKey = errors.New("signing key cannot be used")
+	// ErrTaken is wrapped when a signed rulebook has a version that cannot be
+	// published any more.
+	ErrTaken = errors.New("prepare and sign it again")
 )
 
 // Checked is what a check found out about a document.
@@ -41,83 +39,31 @@ type Published struct {
 	Note    string    `json:"note,omitempty"`
 	Size    int       `json:"size"`
 	Keys    []string  `json:"keys"`
+
+	NotAfter time.Time `json:"not_after,omitzero"`
+	Stores   []string  `json:"stores,omitempty"`
 }
 
-// LoadKey reads the signing key from a file, and makes file and key when
-// there is none; made says so.
-func LoadKey(file string) (key ed25519.PrivateKey, made bool, err error) {
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeKey(file)
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("read signing key: %w", err)
-	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, false, fmt.Errorf("%s: not a PEM file with a PRIVATE KEY: %w", file, ErrKey)
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, false, fmt.Errorf("%s: %w: %w", file, ErrKey, err)
-	}
-	key, ok := k.(ed25519.PrivateKey)
-	if !ok {
-		return nil, false, fmt.Errorf("%s: not an Ed25519 key: %w", file, ErrKey)
-	}
-	return key, false, nil
+// Life is how long a rulebook may be newly taken when nothing else is said. A
+// till keeps what it has; a new till takes nothing that old.
+const Life = 400 * 24 * time.Hour
+
+// For says what a rulebook is signed for, besides its content and the chain.
+type For struct {
+	Stores   []string  // these only; empty: all
+	NotAfter time.Time // zero: no end
 }
 
-func makeKey(file string) (ed25519.PrivateKey, bool, error) {
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return nil, false, fmt.Errorf("make signing key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, false, fmt.Errorf("make signing key: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, false, fmt.Errorf("make folder of the signing key: %w", err)
-	}
-	// Never over an existing file: two first uses at once must not make two keys.
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, false, fmt.Errorf("make signing key: %w", err)
-	}
-	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return nil, false, fmt.Errorf("write signing key: %w", err)
-	}
-	return key, true, nil
-}
-
-// Trust notes a public key, so that tills enrolled from now on trust it.
-func Trust(tx *db.Tx, pub ed25519.PublicKey, now time.Time) error {
-	return tx.Exec(`INSERT INTO rulebook_key (id, public_key, added) VALUES (?,?,?) ON CONFLICT DO NOTHING`, wire.KeyID(pub), []byte(pub), db.Millis(now))
-}
-
-// Keys lists the public keys tills are told to trust.
-func Keys(tx *db.Tx) ([]wire.PublicKey, error) {
-	all := []wire.PublicKey{}
-	err := tx.Rows(`SELECT id, public_key FROM rulebook_key ORDER BY added, id`, nil, func(r *sql.Rows) error {
-		var k wire.PublicKey
-		err := r.Scan(&k.ID, &k.Public)
-		all = append(all, k)
-		return err
-	})
-	return all, err
-}
-
-// Publish signs and stores a document under the next version. name is the
-// programme's; check is run on the very bytes the tills will get.
-func Publish(tx *db.Tx, document []byte, note string, copyOf int64, key ed25519.PrivateKey, now time.Time, check func(payload []byte) (Checked, error)) (*wire.Bundle, Checked, error) {
-	version, err := tx.Next("bundle", 1)
+// Prepare makes the bundle of a document under the next version, to be signed.
+// check is run on the very bytes the tills will get. Nothing is stored: two
+// bundles prepared one after the other have the same version, and the one that
+// is published first takes it.
+func Prepare(tx *db.Tx, document []byte, to For, now time.Time, check func(payload []byte) (Checked, error)) (*wire.Bundle, Checked, error) {
+	have, err := tx.Counter("bundle")
 	if err != nil {
 		return nil, Checked{}, err
 	}
-	payload, err := setVersion(document, version)
+	payload, err := setVersion(document, have+1)
 	if err != nil {
 		// Not even the place of the version is there: the check says all of it.
 		if _, bad := check(document); bad != nil {
@@ -129,23 +75,83 @@ func Publish(tx *db.Tx, document []byte, note string, copyOf int64, key ed25519.
 	if err != nil {
 		return nil, Checked{}, err
 	}
-	b := &wire.Bundle{Version: version, Name: got.Programme, Issued: now.UTC().Truncate(time.Second), Payload: payload}
+	st, err := keys.State(tx)
+	if err != nil {
+		return nil, got, err
+	}
+	b := &wire.Bundle{Version: have + 1, Name: got.Programme, Tenant: st.Root().Tenant, Stores: to.Stores, Issued: now.UTC().Truncate(time.Second), Payload: payload}
+	if !to.NotAfter.IsZero() {
+		b.NotAfter = to.NotAfter.UTC().Truncate(time.Second)
+	}
+	_, err = b.SignedBytes() // its names are fit for a header
+	return b, got, err
+}
+
+// Publish prepares, signs and stores a document for all stores, for a keyholder
+// whose one signature is enough.
+func Publish(tx *db.Tx, document []byte, note string, copyOf int64, key ed25519.PrivateKey, now time.Time, check func(payload []byte) (Checked, error)) (*wire.Bundle, Checked, error) {
+	b, got, err := Prepare(tx, document, For{NotAfter: now.Add(Life)}, now, check)
+	if err != nil {
+		return nil, got, err
+	}
 	if err := b.Sign(key); err != nil {
 		return nil, got, fmt.Errorf("sign rulebook: %w", err)
 	}
-	if err := Trust(tx, key.Public().(ed25519.PublicKey), now); err != nil {
-		return nil, got, err
+	got, err = Store(tx, b, note, copyOf, now, check)
+	return b, got, err
+}
+
+// Store publishes a signed bundle, when the tills would believe it. check is run
+// once more, on the bytes as they came back from the signer.
+func Store(tx *db.Tx, b *wire.Bundle, note string, copyOf int64, now time.Time, check func(payload []byte) (Checked, error)) (Checked, error) {
+	st, err := keys.State(tx)
+	if err != nil {
+		return Checked{}, err
+	}
+	store := ""
+	if len(b.Stores) > 0 {
+		store = b.Stores[0]
+	}
+	if err := st.Bundle(b, store, now); err != nil {
+		return Checked{}, err
+	}
+	got, err := check(b.Payload)
+	if err != nil {
+		return got, err
+	}
+	have, err := tx.Counter("bundle")
+	if err != nil {
+		return got, err
+	}
+	if b.Version <= have {
+		return got, fmt.Errorf("rulebook %d, version %d is out already: %w", b.Version, have, ErrTaken)
+	}
+	if v, err := versionOf(b.Payload); err != nil || v != b.Version {
+		return got, fmt.Errorf("rulebook %d says of itself that it is version %d: %w", b.Version, v, ErrTaken)
+	}
+	if _, err := tx.Next("bundle", b.Version-have); err != nil {
+		return got, err
 	}
 	signatures, err := json.Marshal(b.Signatures)
 	if err != nil {
-		return nil, got, err
+		return got, err
 	}
-	err = tx.Exec(`INSERT INTO bundle (version, name, payload, signatures, published, copy_of, note) VALUES (?,?,?,?,?,?,?)`,
-		b.Version, b.Name, b.Payload, string(signatures), db.Millis(b.Issued), copyOf, note)
+	err = tx.Exec(`INSERT INTO bundle (version, name, payload, signatures, published, copy_of, note, tenant, not_after, stores) VALUES (?,?,?,?,?,?,?,?,?,?)`,
+		b.Version, b.Name, b.Payload, string(signatures), db.Millis(b.Issued), copyOf, note, b.Tenant, db.Millis(b.NotAfter), strings.Join(b.Stores, ","))
 	if err != nil {
-		return nil, got, fmt.Errorf("store rulebook: %w", err)
+		return got, fmt.Errorf("store rulebook: %w", err)
 	}
-	return b, got, nil
+	return got, nil
+}
+
+func versionOf(payload []byte) (int64, error) {
+	var d struct {
+		Programme struct {
+			Version int64 `json:"version"`
+		} `json:"programme"`
+	}
+	err := json.Unmarshal(payload, &d)
+	return d.Programme.Version, err
 }
 
 // setVersion writes the version into the programme of a document. Everything
@@ -171,21 +177,32 @@ func setVersion(document []byte, version int64) ([]byte, error) {
 // is none.
 func Get(tx *db.Tx, version int64) (*wire.Bundle, error) {
 	b := &wire.Bundle{}
-	var signatures string
-	var published int64
+	var signatures, stores string
+	var published, notAfter int64
 	q, args := `WHERE version = ?`, []any{version}
 	if version == 0 {
 		q, args = `ORDER BY version DESC LIMIT 1`, nil
 	}
-	ok, err := tx.Row(`SELECT version, name, payload, signatures, published FROM bundle `+q, args, &b.Version, &b.Name, &b.Payload, &signatures, &published)
+	ok, err := tx.Row(`SELECT version, name, payload, signatures, published, tenant, not_after, stores FROM bundle `+q, args,
+		&b.Version, &b.Name, &b.Payload, &signatures, &published, &b.Tenant, &notAfter, &stores)
 	if err != nil {
 		return nil, fmt.Errorf("read rulebook: %w", err)
 	}
 	if !ok {
 		return nil, ErrUnknown
 	}
-	b.Issued = db.Time(published)
+	b.Issued, b.NotAfter = db.Time(published), db.Time(notAfter)
+	if stores != "" {
+		b.Stores = strings.Split(stores, ",")
+	}
 	return b, json.Unmarshal([]byte(signatures), &b.Signatures)
+}
+
+// ForStore is the newest version meant for a store; 0 when there is none.
+func ForStore(tx *db.Tx, store string) (int64, error) {
+	var v int64
+	_, err := tx.Row(`SELECT COALESCE(MAX(version), 0) FROM bundle WHERE stores = '' OR ',' || stores || ',' LIKE '%,' || ? || ',%'`, []any{store}, &v)
+	return v, err
 }
 
 // Latest is the newest version; 0 when nothing was published.
@@ -198,18 +215,21 @@ func Latest(tx *db.Tx) (int64, error) {
 // List returns all versions, newest first.
 func List(tx *db.Tx) ([]Published, error) {
 	all := []Published{}
-	err := tx.Rows(`SELECT version, name, LENGTH(payload), signatures, published, copy_of, note FROM bundle ORDER BY version DESC`, nil, func(r *sql.Rows) error {
+	err := tx.Rows(`SELECT version, name, LENGTH(payload), signatures, published, copy_of, note, not_after, stores FROM bundle ORDER BY version DESC`, nil, func(r *sql.Rows) error {
 		var p Published
-		var signatures string
-		var at int64
-		if err := r.Scan(&p.Version, &p.Name, &p.Size, &signatures, &at, &p.CopyOf, &p.Note); err != nil {
+		var signatures, stores string
+		var at, notAfter int64
+		if err := r.Scan(&p.Version, &p.Name, &p.Size, &signatures, &at, &p.CopyOf, &p.Note, &notAfter, &stores); err != nil {
 			return err
 		}
 		var sigs []wire.Signature
 		if err := json.Unmarshal([]byte(signatures), &sigs); err != nil {
 			return err
 		}
-		p.At = db.Time(at)
+		p.At, p.NotAfter = db.Time(at), db.Time(notAfter)
+		if stores != "" {
+			p.Stores = strings.Split(stores, ",")
+		}
 		for _, s := range sigs {
 			p.Keys = append(p.Keys, s.Key)
 		}

@@ -51,7 +51,7 @@ All other commands work on the same folder, also while the centre runs.`,
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (TOML)")
 	root.PersistentFlags().StringVar(&p.dataDir, "data", "", "data folder (default: from the settings, else the system's place)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand())
+	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), keysCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand())
 	return root
 }
 
@@ -202,7 +202,7 @@ func backupCommand(p *program) *cobra.Command {
 		Use: "backup FILE", Short: "Write a consistent copy of the database, also while the centre runs", Args: args(cobra.ExactArgs(1)),
 		Long: `Writes a consistent copy of the database to FILE, which must not exist.
 
-The signing key of the rulebooks is not in it: keep a copy of that file apart.
+The keys of rulebooks and programs are not in it: keep copies of those files apart.
 To restore: stop the centre, put the copy in the data folder as central.db,
 remove central.db-wal and central.db-shm, start. What the copy lacks the tills
 send again; they keep their journals for 35 days.`,

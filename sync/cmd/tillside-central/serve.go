@@ -11,6 +11,7 @@ import (
 	"github.com/tillside/tillside/sync/central"
 	"github.com/tillside/tillside/sync/central/access"
 	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/members"
 )
 
@@ -55,6 +56,9 @@ func (p *program) serve(cmd *cobra.Command) error {
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Tillside central is at %s, data in %s\n", s.URL(), p.cfg.Data)
+	if s.KeysMade {
+		fmt.Fprint(out, keysMade(keys.FilesIn(p.keyFile(""))))
+	}
 	if s.Password != "" {
 		fmt.Fprintf(out, "Log in as %s with the password %s (shown only now)\n", access.Admin, s.Password)
 	}
