@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/agent"
-	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/agenttest"
+	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/configs"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
