@@ -183,15 +183,18 @@ func (j *Journal) View(fn func(tx *Tx) error) error {
 	})
 }
 
+// reviveEvery is how often a reader tries to open a broken file again.
+const reviveEvery = 200 * time.Millisecond
+
 // revive tries to open a file again that could not be opened after a failed
-// commit, at most once a second.
+// commit, now and then.
 func (j *Journal) revive() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.db != nil {
 		return nil
 	}
-	if j.closed || time.Since(j.tried) < time.Second {
+	if j.closed || time.Since(j.tried) < reviveEvery {
 		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
 	}
 	j.tried = time.Now()

@@ -123,6 +123,7 @@ type shop struct {
 	disk  *powercut.Disk
 	dir   string // where the disk is mounted
 	token string
+	tmp   string // for logs and the like
 	link  *linktest.Proxy
 
 	cmd  *exec.Cmd
@@ -143,10 +144,12 @@ type call struct {
 	Answer          string // hash of the answer
 }
 
+func newClient() *http.Client { return &http.Client{Timeout: time.Minute} }
+
 // newShop makes the data folder, puts it on a disk, and mounts that.
 func newShop(t testing.TB, o *headOffice) *shop {
 	t.Helper()
-	s := &shop{t: t, http: &http.Client{Timeout: time.Minute}}
+	s := &shop{t: t, http: newClient(), tmp: scratch(t)}
 	url := "ws://127.0.0.1:1/v1/sync"
 	if o != nil {
 		var err error
@@ -156,7 +159,10 @@ func newShop(t testing.TB, o *headOffice) *shop {
 		t.Cleanup(func() { s.link.Close() })
 		url = "ws://" + s.link.Addr() + wire.SyncPath
 	}
-	host := t.TempDir()
+	host := filepath.Join(s.tmp, "host")
+	if err := os.Mkdir(host, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s.token = folder(t, host, url)
 	var err error
 	if s.disk, err = powercut.NewDisk(host); err != nil {
@@ -175,7 +181,7 @@ func newShop(t testing.TB, o *headOffice) *shop {
 func (s *shop) start() error { return s.startOn(s.dir) }
 
 func (s *shop) startOn(dir string, more ...string) error {
-	log, err := os.CreateTemp(s.t.TempDir(), "log")
+	log, err := os.CreateTemp(s.tmp, "log")
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,10 @@ type job struct {
 	Whole bool // look at every answer, not only at the latest and some others
 	// Forget has the agent forget the answers it gave: a negative control.
 	Forget bool
+	// NoRules: there is no rulebook, so nothing is sold.
+	NoRules bool
+	// Aside is the digest of a damaged journal that must be kept whole.
+	Aside string
 }
 
 // verdict of a job.
@@ -90,6 +94,9 @@ func (j *job) verify(calls []*call) error {
 	if err != nil {
 		return err
 	}
+	if j.Aside != "" {
+		return j.asideIs()
+	}
 	return j.chain(calls)
 }
 
@@ -103,7 +110,7 @@ func examine(path string) error {
 
 // sell repeats what was told, and what was in flight, and sells something new.
 func (j *job) sell(a *agent.Agent, calls []*call) error {
-	if set, _ := filepath.Glob(filepath.Join(j.Dir, "*.damaged-*")); len(set) > 0 {
+	if set, _ := filepath.Glob(filepath.Join(j.Dir, "*.damaged-*")); len(set) > 0 && j.Aside == "" {
 		return fmt.Errorf("set aside: %s", filepath.Base(set[0]))
 	}
 	if err := a.Till().Start(context.Background()); err != nil {
@@ -135,6 +142,9 @@ func (j *job) sell(a *agent.Agent, calls []*call) error {
 		if status, answer := ask(c); status != http.StatusOK {
 			return fmt.Errorf("%s of %s in flight, made again: %d %.200s", c.Does, c.Receipt, status, answer)
 		}
+	}
+	if j.NoRules {
+		return nil
 	}
 	c := &call{Path: "/v1/receipts/AFTER/capture", Key: "after", Body: `{"shift":"S1","receipt":{"currency":"GBP","lines":[{"sku":"1","quantity":"1","price":"1.00"}]}}`}
 	if status, answer := ask(c); status != http.StatusOK {
@@ -188,7 +198,7 @@ func (j *job) chain(calls []*call) error {
 			return fmt.Errorf("the return of %s is in the journal %d times", c.Receipt, returns[c.Receipt])
 		}
 	}
-	if commits["AFTER"] != 1 {
+	if commits["AFTER"] != 1 && !j.NoRules {
 		return fmt.Errorf("the sale after the start is in the journal %d times", commits["AFTER"])
 	}
 	return nil
