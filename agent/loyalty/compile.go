@@ -234,7 +234,7 @@ func (c *compiler) orderRules() {
 	rb.rules = sorted
 	for i := range c.doc.StampCards {
 		s := &c.doc.StampCards[i]
-		d := &Rule{ID: "stamps:" + s.ID, Name: s.Name, Then: s.Complete}
+		d := &Rule{ID: completionRule(s.ID), Name: s.Name, Then: s.Complete}
 		rb.cardRules = append(rb.cardRules, int32(len(rb.rules)))
 		rb.rules = append(rb.rules, rule{id: d.ID, doc: d, budget: -1, group: int32(len(c.doc.Groups)), path: fmt.Sprintf("stamp_cards[%d]", i), completion: true})
 	}
@@ -310,6 +310,9 @@ func (c *compiler) rule(r *rule) {
 		r.limits = append(r.limits, newLimit(l, "rule:"+d.ID))
 	}
 	c.rewards(r)
+	if isCompletion(d.ID) && !r.completion {
+		c.bad(at+".id", "bad_value", strconv.Quote(d.ID), "ids that begin with \""+completionPrefix+"\" are kept for full stamp cards", "choose another id")
+	}
 	c.unitLimits(at, r)
 	if len(r.discounts)+len(r.bans) == 0 && c.onlyMembers(r) {
 		r.needsMember = true

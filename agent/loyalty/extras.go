@@ -242,6 +242,9 @@ func (c couponReward) give(e *eval) bool {
 	}
 	for n := range c.Count {
 		u := CouponUse{Code: c.Code, Rule: c.For, State: "issued", Uses: c.Uses}
+		if e.rule.completion {
+			u.By = e.rule.id
+		}
 		if u.Code == "" {
 			u.Code = e.makeCode(c.Prefix, n)
 		}

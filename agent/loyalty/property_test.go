@@ -196,6 +196,25 @@ func sum(rs []*loyalty.ReturnResult) map[string]int64 {
 	return m
 }
 
+// checkPartGross: what has come back of a line by now is worth its share of
+// the line's amount, rounded, and with it its price.
+func checkPartGross(t *rapid.T, sale *loyalty.Result, parts []*loyalty.ReturnResult) {
+	for _, l := range sale.Lines {
+		var gross loyalty.Money
+		var q loyalty.Quantity
+		for _, r := range parts {
+			for _, x := range r.Lines {
+				if x.ID == l.ID {
+					gross, q = gross+x.Gross, q+x.Quantity
+				}
+			}
+		}
+		if off := 2*int64(gross)*int64(l.Quantity) - 2*int64(l.Gross)*int64(q); off > int64(l.Quantity) || off < -int64(l.Quantity) {
+			t.Fatalf("%s of line %+v came back for %s", q, l, gross)
+		}
+	}
+}
+
 // TestReturns: a sale and its whole return are nothing, and a return in any
 // parts is the return at once; no part pays less than nothing.
 func TestReturns(t *testing.T) {
@@ -252,11 +271,19 @@ func TestReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, l := range part.Lines {
-				if l.Net < 0 || l.Gross < 0 || l.Redeemed < 0 {
-					t.Fatalf("a part pays less than nothing: %+v", l)
+				sum := l.Net + l.Redeemed
+				for _, d := range l.Discounts {
+					sum += d.Amount
+					if d.Amount < 0 {
+						sum = -1
+					}
+				}
+				if l.Net < 0 || l.Gross < 0 || l.Redeemed < 0 || sum != l.Gross {
+					t.Fatalf("a part pays less than nothing, or does not add up: %+v", l)
 				}
 			}
 			parts = append(parts, part)
+			checkPartGross(t, sale, parts)
 		}
 		if len(left) > 0 {
 			rest, err := rb.Return(sale, parts, nil)
@@ -264,6 +291,15 @@ func TestReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			parts = append(parts, rest)
+		}
+		if m != nil && len(parts) > 0 {
+			before, after := rb.Apply(m, &loyalty.Result{}, noon), rb.Apply(m, sale, noon)
+			for _, r := range parts {
+				after = rb.ApplyReturn(after, r, noon)
+			}
+			if !reflect.DeepEqual(after.Stamps, before.Stamps) || after.Wallets["points"] != before.Wallets["points"] || !reflect.DeepEqual(after.Coupons, before.Coupons) {
+				t.Fatalf("in %d parts: before %v %v %v, after %v %v %v", len(parts), before.Stamps, before.Wallets, before.Coupons, after.Stamps, after.Wallets, after.Coupons)
+			}
 		}
 		if got, want := sum(parts), sum([]*loyalty.ReturnResult{whole}); len(parts) > 0 && !reflect.DeepEqual(got, want) {
 			t.Fatalf("in %d parts %v\nat once %v", len(parts), got, want)

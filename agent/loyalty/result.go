@@ -143,6 +143,7 @@ type CouponUse struct {
 	From   string `json:"valid_from,omitempty"`
 	To     string `json:"valid_to,omitempty"`
 	Uses   int64  `json:"uses,omitempty"`
+	By     string `json:"by,omitempty"` // "stamps:card": given for a full card
 	// Codes of rules and prefixes that many may use are not kept per member.
 	Shared bool `json:"shared,omitempty"`
 }

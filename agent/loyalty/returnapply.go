@@ -38,7 +38,7 @@ func (rb *Rulebook) ApplyReturn(m *Member, r *ReturnResult, at time.Time) *Membe
 		n.Wallets[t.Wallet] = b
 	}
 	for _, s := range r.Stamps {
-		n.Stamps[s.Card] = max(0, n.Stamps[s.Card]+s.Added-s.Taken-s.Completed*s.Goal)
+		n.Stamps[s.Card] = max(0, n.Stamps[s.Card]+s.Added-s.Taken+s.reopened(n, r.Coupons)*s.Goal)
 	}
 	for _, c := range r.Coupons {
 		n.returnCoupon(c)

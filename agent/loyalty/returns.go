@@ -96,9 +96,10 @@ func (rb *Rulebook) ReturnFor(orig *Result, already []*ReturnResult, lines []Ret
 	if orig.Totals.ToPay != 0 {
 		r.Totals.ToPay = r.Totals.Net + r.Totals.Tax
 	}
-	rb.returnPoints(r, orig, p, m)
+	cards := rb.returnStamps(r, orig, p)
+	rb.returnPoints(r, orig, p, cards, m)
 	rb.returnCounters(r, orig, p)
-	rb.returnStamps(r, orig, p)
+	rb.returnCards(r, orig, cards)
 	if p.whole {
 		rb.returnWhole(r, orig)
 	}
@@ -192,6 +193,9 @@ func (p *returnPlan) line(i int) ReturnedLine {
 		}
 	}
 	for _, e := range o.Earned {
+		if isCompletion(e.Rule) {
+			continue // comes back with the card, not with the goods
+		}
 		if n := Points(p.share(i, int64(e.Points))); n != 0 {
 			l.Earned = append(l.Earned, LineEarning{e.Rule, e.Wallet, n})
 		}
@@ -239,7 +243,7 @@ func roundedPart(amount, part, whole int64) int64 {
 }
 
 // returnPoints gives spent points back and takes earned points back.
-func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, m *Member) {
+func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, cards []cardReturn, m *Member) {
 	var back Points
 	var taken []Earning
 	for _, l := range r.Lines {
@@ -251,6 +255,17 @@ func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, m
 				taken = append(taken, Earning{Rule: e.Rule, Wallet: e.Wallet})
 			}
 			taken[k].Points += e.Points
+		}
+	}
+	// What was given for a full stamp card goes with the card.
+	for _, c := range cards {
+		for _, e := range orig.Earned {
+			if e.Rule != c.rule {
+				continue
+			}
+			if n := c.share(int64(e.Points)); n != 0 {
+				taken = append(taken, Earning{Rule: e.Rule, Wallet: e.Wallet, Points: Points(n)})
+			}
 		}
 	}
 	if back > 0 && orig.Spend != nil {
@@ -408,41 +423,11 @@ func (p *returnPlan) spread(a CounterAdd) int64 {
 	return partOf(a.Add, now, all) - partOf(a.Add, before, all)
 }
 
-// returnStamps takes stamps back in the share of what comes back.
-func (rb *Rulebook) returnStamps(r *ReturnResult, orig *Result, p *returnPlan) {
-	for _, s := range orig.Stamps {
-		in := func(i int) bool { return len(s.Lines) == 0 || slices.Contains(s.Lines, orig.Lines[i].ID) }
-		var all, before, now int64
-		whole := true
-		for i := range orig.Lines {
-			q := int64(orig.Lines[i].Quantity)
-			if q <= 0 || !in(i) {
-				continue
-			}
-			all += q
-			before += int64(p.before[i])
-			now += int64(p.before[i] + p.now[i])
-			whole = whole && p.before[i]+p.now[i] == orig.Lines[i].Quantity
-		}
-		if all == 0 {
-			continue
-		}
-		n := partOf(s.Added, now, all) - partOf(s.Added, before, all)
-		m := StampMove{Card: s.Card, Added: -n, Goal: s.Goal}
-		if p.whole {
-			m.Taken = -s.Taken
-			m.Completed = -s.Completed
-		}
-		if m.Added != 0 || m.Taken != 0 || m.Completed != 0 {
-			r.Stamps = append(r.Stamps, m)
-		}
-	}
-}
-
 // returnWhole undoes what belongs to the receipt as a whole.
 func (rb *Rulebook) returnWhole(r *ReturnResult, orig *Result) {
 	for _, c := range orig.Coupons {
 		switch {
+		case isCompletion(c.By): // went with its card
 		case c.State == "used" && rb.doc.Settings.VoidCoupons != "no":
 			r.Coupons = append(r.Coupons, CouponUse{Code: c.Code, Rule: c.Rule, State: "freed", Shared: c.Shared, Uses: 1})
 		case c.State == "issued":
@@ -455,7 +440,14 @@ func (rb *Rulebook) returnWhole(r *ReturnResult, orig *Result) {
 		})
 	}
 	for _, s := range orig.Segments {
+		if isCompletion(s.Rule) {
+			continue
+		}
 		r.Segments = append(r.Segments, SegmentMove{s.Segment, !s.Out, s.Rule})
 	}
-	r.Gifts = slices.Clone(orig.Gifts)
+	for _, g := range orig.Gifts {
+		if !isCompletion(g.Rule) {
+			r.Gifts = append(r.Gifts, g)
+		}
+	}
 }
