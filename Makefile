@@ -52,7 +52,7 @@ e2e: build ## whole-till stories and browser tests only
 
 .PHONY: simulate
 simulate: ## SEEDS (200) stories of STEPS (150) events: the whole system in one process, from one number each
-	go test -count=1 -timeout 0 ./agent/e2e/simulation -run TestSeeds -v -seeds $(or $(SEEDS),200) -steps $(or $(STEPS),150) -first $(or $(FIRST),1) | grep -v '^ *=== \|^ *--- PASS'
+	@set -o pipefail; go test -count=1 -timeout 0 ./agent/e2e/simulation -run TestSeeds -v -seeds $(or $(SEEDS),200) -steps $(or $(STEPS),150) -first $(or $(FIRST),1) | grep -v '^ *=== \|^ *--- PASS'
 
 .PHONY: gallery
 gallery: ## every page in every state as pictures for the eye, into out/gallery (needs Chromium)
