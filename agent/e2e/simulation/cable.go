@@ -30,7 +30,7 @@ type cable struct {
 	mu    sync.Mutex
 	state cableState
 	dials int
-	slow  bool
+	pace  pace
 	lines map[*line]struct{}
 }
 
@@ -41,6 +41,15 @@ const (
 	cut                // connecting fails at once
 	stalled            // everything disappears without a word
 	deaf               // what the centre says disappears, what the till says arrives
+)
+
+// pace is how long the way takes.
+type pace int
+
+const (
+	brisk pace = iota // 1 to 40 ms
+	slow              // 40 times that, both ways
+	late              // 24 times that from the centre to the till: answers around the patience of a question
 )
 
 var (
@@ -64,6 +73,13 @@ func (c *cable) set(s cableState, k int) {
 	}
 }
 
+// keep sets the pace.
+func (c *cable) keep(p pace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace = p
+}
+
 // sever ends what is connected, as a router that forgets does.
 func (c *cable) sever(k int) {
 	c.mu.Lock()
@@ -75,10 +91,10 @@ func (c *cable) sever(k int) {
 	}
 }
 
-func (c *cable) get() (s cableState, slow bool) {
+func (c *cable) get() (cableState, pace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state, c.slow
+	return c.state, c.pace
 }
 
 // dial connects to the centre, if the way is free and the centre is up.
@@ -204,8 +220,11 @@ func (l *line) latency(e *end, now time.Time) time.Duration {
 		h.Write(b[:])
 	}
 	d := time.Duration(h.Sum64()%40_000_000) + time.Millisecond
-	if _, slow := l.cable.get(); slow {
+	switch _, p := l.cable.get(); {
+	case p == slow:
 		d *= 40
+	case p == late && e.side == 1:
+		d *= 24
 	}
 	return d
 }

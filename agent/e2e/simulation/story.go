@@ -54,12 +54,13 @@ var kinds = []struct {
 	{do: "cut", weight: 28},      // the line is cut, after N more bytes
 	{do: "stall", weight: 14},    // the line swallows everything
 	{do: "deaf", weight: 14},     // it swallows what the centre says
-	{do: "slow", weight: 10},     // latency of seconds
+	{do: "slow", weight: 8},      // latency of seconds
+	{do: "late", weight: 24},     // answers come about when nobody waits any more
 	{do: "drop", weight: 20},     // the connection ends, the line is there
-	{do: "mend", weight: 60},     // the line is whole again
+	{do: "mend", weight: 90},     // the line is whole again
 	{do: "kill", weight: 14},     // the agent dies and starts again
 	{do: "off", weight: 6},       // the till is switched off in order
-	{do: "on", weight: 14},       // and on
+	{do: "on", weight: 30},       // and on
 	{do: "clock", weight: 4},     // it starts again with another time
 	{do: "centre", weight: 6},    // the centre dies and starts again
 	{do: "gift", weight: 10},     // the centre gives a member points
@@ -103,10 +104,21 @@ func Generate(seed uint64, steps int) Story {
 		case 6, 7, 8, 9, 10, 11, 12:
 			e.Wait = time.Duration(r.IntN(200)) * time.Millisecond
 		}
+		// Trouble likes the moment between a question and its answer.
+		if n := len(story); n > 0 && r.IntN(6) == 0 && slices.Contains(busy, story[n-1].Do) {
+			story[n-1].Wait = time.Duration(r.IntN(160)) * time.Millisecond
+			e.Do, e.Till = trouble[r.IntN(len(trouble))], story[n-1].Till
+		}
 		story = append(story, e)
 	}
 	return story
 }
+
+// What a till asks the centre about, and what may come between.
+var (
+	busy    = []string{"visit", "spend", "capture", "leave"}
+	trouble = []string{"cut", "stall", "deaf", "deaf", "drop", "kill", "off", "centre"}
+)
 
 // clocks a dead battery or a careless hand may leave.
 var clocks = []time.Duration{0, -time.Hour, time.Hour, 10 * 365 * 24 * time.Hour, -10 * 365 * 24 * time.Hour, -56 * 365 * 24 * time.Hour, 3 * time.Minute}
@@ -139,12 +151,14 @@ func (w *world) play(e Event) {
 		m.cable.set(stalled, 0)
 	case "deaf":
 		m.cable.set(deaf, 0)
+	case "late":
+		m.cable.keep(late)
 	case "slow":
-		m.cable.hurry(false)
+		m.cable.keep(slow)
 	case "drop":
 		m.cable.sever(e.N % 3000)
 	case "mend":
-		m.cable.hurry(true)
+		m.cable.keep(brisk)
 		m.cable.set(whole, 0)
 	case "kill":
 		m.kill()

@@ -246,7 +246,7 @@ func (w *world) settle() {
 	w.hear()
 	w.centre.on()
 	for _, m := range w.machines {
-		m.cable.hurry(true)
+		m.cable.keep(brisk)
 		m.cable.set(whole, 0)
 		if m.skew != 0 {
 			m.kill()
@@ -343,9 +343,3 @@ func (w *world) quiet(m *machine) bool {
 }
 
 func money(n int) loyalty.Money { return loyalty.Money(n) }
-
-func (c *cable) hurry(fast bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.slow = !fast
-}
