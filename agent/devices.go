@@ -12,6 +12,7 @@ import (
 	"github.com/tillside/tillside/configs"
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/line"
+	"github.com/tillside/tillside/drivers/wedge"
 )
 
 // deviceConfig is a device of the settings as the drivers want it.
@@ -145,6 +146,23 @@ func (s *deviceSet) States() []till.DeviceState {
 		list = append(list, d.view())
 	}
 	return list
+}
+
+// Feed implements till.Feeder.
+func (s *deviceSet) Feed(reader string, data []byte) (till.DeviceState, bool) {
+	for _, d := range s.list {
+		f, ok := d.dev.(interface{ Feed([]byte) error })
+		if !ok || reader != "" && d.name != reader {
+			continue
+		}
+		if err := f.Feed(data); errors.Is(err, wedge.ErrNoSession) {
+			continue
+		} else if err != nil {
+			s.log.Warn("reading dropped", "device", d.name, "error", err)
+		}
+		return d.view(), true
+	}
+	return till.DeviceState{}, false
 }
 
 // Printer implements till.Devices.

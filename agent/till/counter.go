@@ -30,6 +30,44 @@ func (t *Till) ReadCards(ctx context.Context, reader drivers.Reader) error {
 	}
 }
 
+// scanBody is what a helper in the cashier's session has read. The text is the
+// keys' own, with the key that ended it; none says that the helper is there.
+type scanBody struct {
+	Reader string `json:"reader,omitempty"` // name of the device; empty: the only one
+	Data   string `json:"data,omitempty"`
+}
+
+// ScanAnswer is the reader that took a reading.
+type ScanAnswer struct {
+	Reader string `json:"reader"`
+	State  string `json:"state"` // ok, or the driver's code
+}
+
+// Feeder is Devices with keyboard scanners in the cashier's session.
+type Feeder interface {
+	// Feed gives a reader, by name or the only one, what was read in the
+	// session. ok is false when there is no such reader.
+	Feed(reader string, data []byte) (state DeviceState, ok bool)
+}
+
+// maxScan bounds a reading with room for a full QR code.
+const maxScan = 16 << 10
+
+func (t *Till) feed(b *scanBody) (*ScanAnswer, error) {
+	if len(b.Data) > maxScan {
+		return nil, refuse("bad_request", "no reading is that long").at("data")
+	}
+	f, ok := t.c.Devices.(Feeder)
+	if !ok {
+		return nil, refuse("no_reader", b.Reader)
+	}
+	st, ok := f.Feed(b.Reader, []byte(b.Data))
+	if !ok {
+		return nil, refuse("no_reader", b.Reader)
+	}
+	return &ScanAnswer{Reader: st.Name, State: st.State}, nil
+}
+
 func (t *Till) scanned(ctx context.Context, s drivers.Scan) {
 	t.metrics.scan()
 	text := s.Card

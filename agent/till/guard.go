@@ -56,8 +56,8 @@ func (t *Till) guard(r *http.Request) *Error {
 	return nil
 }
 
-// caller tells which program makes a request.
-func (t *Till) caller(r *http.Request) (string, *Error) {
+// caller tells which program makes a request, if it may make this call.
+func (t *Till) caller(r *http.Request, call string) (string, *Error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok && r.URL.Path == "/v1/events" {
 		token = bearerProtocol(r)
@@ -70,12 +70,15 @@ func (t *Till) caller(r *http.Request) (string, *Error) {
 	if subtle.ConstantTimeCompare([]byte(token), []byte(LocalToken(t.c.TokenKey))) == 1 {
 		return "tillside", nil
 	}
-	name, ok, err := t.c.Programs.Who(token)
+	name, only, ok, err := t.c.Programs.Who(token)
 	if err != nil {
 		t.c.Log.Error("tokens cannot be read", "error", err)
 	}
 	if !ok {
 		return "", refuse("unauthorised")
+	}
+	if only != "" && only != call {
+		return "", refuse("not_allowed", name, only)
 	}
 	return name, nil
 }

@@ -30,6 +30,8 @@ type Program struct {
 	Name    string    `json:"name"`
 	Hash    string    `json:"sha256"`
 	Created time.Time `json:"created"`
+	// Only is the one call the program may make, by its operation id; empty: all.
+	Only string `json:"only,omitempty"`
 }
 
 // Programs is the list of programs that may call, kept in a file that other
@@ -77,22 +79,22 @@ func (p *Programs) load() error {
 	return nil
 }
 
-// Who tells which program a token belongs to. Every stored hash is compared,
-// in constant time.
-func (p *Programs) Who(token string) (name string, ok bool, err error) {
+// Who tells which program a token belongs to, and the one call it may make, if
+// it is bound to one. Every stored hash is compared, in constant time.
+func (p *Programs) Who(token string) (name, only string, ok bool, err error) {
 	sum := sha256.Sum256([]byte(token))
 	want := hex.EncodeToString(sum[:])
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.load(); err != nil {
-		return "", false, err
+		return "", "", false, err
 	}
 	for _, e := range p.list {
 		if subtle.ConstantTimeCompare([]byte(e.Hash), []byte(want)) == 1 {
-			name, ok = e.Name, true
+			name, only, ok = e.Name, e.Only, true
 		}
 	}
-	return name, ok, nil
+	return name, only, ok, nil
 }
 
 // List gives the programs, oldest first.
@@ -107,6 +109,14 @@ func (p *Programs) List() ([]Program, error) {
 // keep bounds how many tokens of this name there may be: 1 replaces an
 // earlier one.
 func (p *Programs) Add(name string, keep int, now time.Time) (string, error) {
+	return p.AddFor(name, "", keep, now)
+}
+
+// AddFor is Add for a program that may make one call only.
+func (p *Programs) AddFor(name, only string, keep int, now time.Time) (string, error) {
+	if only != "" && !slices.ContainsFunc(routes, func(r route) bool { return r.name == only && !r.open }) {
+		return "", fmt.Errorf("there is no call %q; see /v1/openapi.json for the operation ids", only)
+	}
 	if !programName.MatchString(name) {
 		return "", ErrProgram
 	}
@@ -129,7 +139,7 @@ func (p *Programs) Add(name string, keep int, now time.Time) (string, error) {
 		list = append(list, e)
 	}
 	slices.Reverse(list)
-	list = append(list, Program{name, hex.EncodeToString(sum[:]), now.UTC().Truncate(time.Second)})
+	list = append(list, Program{name, hex.EncodeToString(sum[:]), now.UTC().Truncate(time.Second), only})
 	return token, p.store(list)
 }
 

@@ -86,6 +86,14 @@ func init() {
 			in: reconcileBody{}, out: ReconcileAnswer{}, serve: func(t *Till, _ context.Context, r *request) (any, error) {
 				return with(r, func(id string, b *reconcileBody) (any, error) { return t.reconcile(r.call, id, b) })
 			}},
+		{method: "POST", path: "/v1/scans", name: "scan", summary: "What a helper in the cashier's session has read with a keyboard scanner; without data: it is there",
+			in: scanBody{}, out: ScanAnswer{}, serve: func(t *Till, _ context.Context, r *request) (any, error) {
+				var b scanBody
+				if err := decode(r.body, &b); err != nil {
+					return nil, err
+				}
+				return t.feed(&b)
+			}},
 		{method: "GET", path: "/v1/status", name: "status", summary: "How this till is: link, devices, rulebook, warnings",
 			out: Status{}, serve: func(t *Till, _ context.Context, _ *request) (any, error) { return t.Status(), nil }},
 		{method: "GET", path: "/v1/practice/goods", name: "goods", summary: "Goods of the practice till, when practice is on",
@@ -226,7 +234,7 @@ func (t *Till) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 
 	req := &request{Request: r}
 	if !rt.open {
-		caller, err := t.caller(r)
+		caller, err := t.caller(r, rt.name)
 		if err != nil {
 			t.c.Log.Warn("request refused", "code", err.Code, "path", clip(r.URL.Path))
 			fail(err)

@@ -1,14 +1,19 @@
 package wedge
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/drivertest"
 	"github.com/tillside/tillside/drivers/emulator"
+	"github.com/tillside/tillside/drivers/line"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,6 +126,73 @@ func FuzzKeys(f *testing.F) {
 		for len(b) >= 8 {
 			k.Event(binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), int32(binary.LittleEndian.Uint32(b[4:])))
 			b = b[8:]
+		}
+	})
+}
+
+// TestSessionPort: a reader that a helper feeds is absent until the first word,
+// loses nothing of what comes before the line is open, and reads as any other.
+func TestSessionPort(t *testing.T) {
+	reg := drivers.NewRegistry()
+	reg.Add(Driver)
+	dev, err := reg.Build(drivers.Config{Name: "k", Driver: "wedge", Port: SessionPort, Options: drivers.Options{"repeat": "0s"}}, drivers.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := dev.(*Reader)
+	if err := r.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Feed([]byte("2000000125008\r")); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-r.Scans(); s.Text != "2000000125008" {
+		t.Errorf("read %q", s.Text)
+	}
+	drivertest.Wait(t, "ready", func() bool { return r.State().Usable() })
+	for _, part := range []string{"]E0", "20000", "00125008\r", "4607001234567\r"} {
+		if err := r.Feed([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := <-r.Scans(), <-r.Scans(); a.AIM != "]E0" || a.Text != "2000000125008" || b.Text != "4607001234567" {
+		t.Errorf("read %q %q, %q", a.AIM, a.Text, b.Text)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	other, err := reg.Build(drivers.Config{Name: "k", Driver: "wedge", Port: "/dev/null"}, drivers.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.(*Reader).Feed(nil); err != ErrNoSession {
+		t.Errorf("fed another port: %v", err)
+	}
+}
+
+// TestSessionGoesAway: three beats in silence, and the reader is absent.
+func TestSessionGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMailbox()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if err := m.feed(nil); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := m.open(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := raw.Read(make([]byte, 8)); !errors.Is(err, line.ErrAbsent) || time.Since(start) != 3*HelperBeat {
+			t.Errorf("after %s: %v", time.Since(start), err)
+		}
+		go func() { time.Sleep(time.Minute); _ = m.feed([]byte("x")) }()
+		if raw, err = m.open(ctx); err != nil || time.Since(start) != 3*HelperBeat+time.Minute {
+			t.Errorf("back after %s: %v", time.Since(start), err)
+		}
+		if n, err := raw.Read(make([]byte, 8)); n != 1 || err != nil {
+			t.Errorf("%d %v", n, err)
 		}
 	})
 }

@@ -11,20 +11,22 @@ import (
 
 func (p *program) tokenCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "token", Short: "Tokens of the programs that may call the agent", RunE: needCommand}
+	var only string
 	add := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Make a token for a program and print it, once",
 		Long: `Add makes a token for a program and prints it. Only its hash is kept, so it
 cannot be printed again; adding the same name anew replaces the token. A
-running agent knows the token at once.`,
-		Example: "  tillside token add cashdesk\n  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8750/v1/status",
+running agent knows the token at once. With --only the program may make that
+one call and no other.`,
+		Example: "  tillside token add cashdesk\n  tillside token add wedge --only scan\n  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8750/v1/status",
 		Args:    exactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := p.data()
 			if err != nil {
 				return err
 			}
-			token, err := till.OpenPrograms(dir).Add(args[0], 1, time.Now())
+			token, err := till.OpenPrograms(dir).AddFor(args[0], only, 1, time.Now())
 			if err != nil {
 				return err
 			}
@@ -32,6 +34,7 @@ running agent knows the token at once.`,
 			return nil
 		},
 	}
+	add.Flags().StringVar(&only, "only", "", "the one call the program may make, by its operation id in /v1/openapi.json")
 	list := &cobra.Command{
 		Use: "list", Short: "List the programs", Example: "  tillside token list", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -44,7 +47,11 @@ running agent knows the token at once.`,
 				return err
 			}
 			for _, e := range list {
-				fmt.Fprintf(p.out, "%-24s since %s\n", e.Name, e.Created.Local().Format(time.DateTime))
+				may := ""
+				if e.Only != "" {
+					may = ", only " + e.Only
+				}
+				fmt.Fprintf(p.out, "%-24s since %s%s\n", e.Name, e.Created.Local().Format(time.DateTime), may)
 			}
 			return nil
 		},
