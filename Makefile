@@ -55,9 +55,10 @@ simulate: ## SEEDS (200) stories of STEPS (150) events: the whole system in one 
 	@set -o pipefail; go test -count=1 -timeout 0 ./agent/e2e/simulation -run TestSeeds -v -seeds $(or $(SEEDS),200) -steps $(or $(STEPS),150) -first $(or $(FIRST),1) | grep -v '^ *=== \|^ *--- PASS'
 
 .PHONY: gallery
-gallery: ## every page in every state as pictures for the eye, into out/gallery (needs Chromium)
-	go test -count=1 ./agent/pages -run 'Screens|Real|Console' -args -out $(CURDIR)/out/gallery
-	@echo out/gallery/index.html
+gallery: build ## every slip, display and page in every state, as pictures on one page, into out/gallery (pages need Chromium)
+	@mkdir -p out/gallery/pages
+	go test -count=1 ./agent/pages -run 'Screens|Real|Console' -args -out $(CURDIR)/out/gallery/pages
+	$(BIN)/tillbench gallery --out out/gallery
 
 .PHONY: pictures
 pictures: ## the pictures of the docs anew, of a real sale (needs Chromium)

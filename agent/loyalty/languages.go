@@ -30,7 +30,7 @@ var languages = map[string]*phrases{
 		},
 		how: howTexts("en", "{percent} %", "{amount} off", "{points} per {step}", "{points} per {unit}", "× {times}"),
 		receipt: receiptBlock("en", blockWords{saved: "You saved", used: "Points used", earned: "Points earned", balance: "Balance", asOf: "as of {as_of}",
-			pending:  "Not yet active: {pending}",
+			pending:  "Not yet active",
 			expiring: "{expiring} {expiring, plural, one {point ends} other {points end}} on {expires_on}",
 			next:     "{missing} more to {next_tier}", stamps: "{card}: {held} of {goal}", gift: "A gift: {gift}", until: "valid to {valid_to}"}),
 	},
@@ -61,9 +61,9 @@ var languages = map[string]*phrases{
 		},
 		how: howTexts("ru", "{percent} %", "скидка {amount}", "{points} за {step}", "{points} за {unit}", "× {times}"),
 		receipt: receiptBlock("ru", blockWords{saved: "Вы сэкономили", used: "Списано баллов", earned: "Начислено баллов", balance: "Баланс", asOf: "на {as_of}",
-			pending:  "Ещё не активны: {pending}",
+			pending:  "Ещё не активны",
 			expiring: "{expires_on} {expiring, plural, one {сгорит # балл} few {сгорят # балла} many {сгорят # баллов} other {сгорят # балла}}",
-			next:     "До уровня «{next_tier}» ещё {missing}", stamps: "{card}: {held} из {goal}", gift: "Подарок: {gift}", until: "действует до {valid_to}"}),
+			next:     "Ещё {missing} до уровня «{next_tier}»", stamps: "{card}: {held} из {goal}", gift: "Подарок: {gift}", until: "действует до {valid_to}"}),
 	},
 	"pl": {
 		lang: "pl", day: "02.01.2006", point: ",", group: "\u00a0",
@@ -92,9 +92,9 @@ var languages = map[string]*phrases{
 		},
 		how: howTexts("pl", "{percent} %", "rabat {amount}", "{points} za {step}", "{points} za {unit}", "× {times}"),
 		receipt: receiptBlock("pl", blockWords{saved: "Oszczędzasz", used: "Wydane punkty", earned: "Zdobyte punkty", balance: "Saldo", asOf: "stan na {as_of}",
-			pending:  "Jeszcze nieaktywne: {pending}",
+			pending:  "Jeszcze nieaktywne",
 			expiring: "{expires_on} {expiring, plural, one {wygasa # punkt} few {wygasają # punkty} many {wygasa # punktów} other {wygasa # punktu}}",
-			next:     "Do poziomu {next_tier} brakuje {missing}", stamps: "{card}: {held} z {goal}", gift: "Prezent: {gift}", until: "ważny do {valid_to}"}),
+			next:     "Jeszcze {missing} do poziomu {next_tier}", stamps: "{card}: {held} z {goal}", gift: "Prezent: {gift}", until: "ważny do {valid_to}"}),
 	},
 }
 
@@ -130,6 +130,8 @@ func receiptBlock(lang string, w blockWords) []ReceiptText {
 	}
 	balance := pair(w.balance, "{balance_after}", "member")
 	balance.Bold = true
+	asOf := text(w.asOf, "as_of")
+	asOf.Align = "right" // under the balance
 	coupon := each("coupon", "{name}")
 	coupon.Bold, coupon.Align = true, "center"
 	code := each("coupon", "{code}")
@@ -138,7 +140,7 @@ func receiptBlock(lang string, w blockWords) []ReceiptText {
 	until.Align = "center"
 	return []ReceiptText{pair(w.saved, "{discount}", "discount"),
 		pair(w.used, "{spent}", "spent"), pair(w.earned, "{earned}", "earned"), each("rule", "{explain}", "points"),
-		balance, text(w.asOf, "as_of"), text(w.pending, "pending"), text(w.expiring, "expiring"),
+		balance, asOf, pair(w.pending, "{pending}", "pending"), text(w.expiring, "expiring"),
 		text(w.next, "missing", "next_tier"), each("stamp", w.stamps), each("gift", w.gift), each("privilege", "{name}"),
 		coupon, code, until, each("message", "{message}")}
 }

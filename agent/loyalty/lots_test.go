@@ -67,7 +67,7 @@ func TestPluralForms(t *testing.T) {
 	for n, want := range map[Points][2]string{
 		100: {"1 балл", "1 punkt"}, 200: {"2 балла", "2 punkty"}, 500: {"5 баллов", "5 punktów"}, 1100: {"11 баллов", "11 punktów"},
 		1200: {"12 баллов", "12 punktów"}, 2100: {"21 балл", "21 punktów"}, 2200: {"22 балла", "22 punkty"}, 11100: {"111 баллов", "111 punktów"},
-		150: {"1,5 балла", "1,5 punktu"}, 0: {"0 баллов", "0 punktów"}, 123456700: {"1\u00a0234\u00a0567 баллов", "1\u00a0234\u00a0567 punktów"}, -200: {"-2 балла", "-2 punkty"},
+		150: {"1,50 балла", "1,50 punktu"}, 0: {"0 баллов", "0 punktów"}, 123456700: {"1\u00a0234\u00a0567 баллов", "1\u00a0234\u00a0567 punktów"}, -200: {"-2 балла", "-2 punkty"},
 	} {
 		vars := howVars{"points": pointsValue(n)}
 		if got := string(tpl.appendTo(nil, languages["ru"], vars, value{})); got != want[0] {

@@ -31,8 +31,8 @@ func TestReceiptBlockWithoutTexts(t *testing.T) {
 	now := time.Date(2026, 11, 27, 14, 2, 0, 0, time.UTC)
 	for lang, want := range map[string]string{
 		"en": "Points used = 100|Points earned = 9|9 points: 100 % of 9.00|Balance = 49|as of 09:12|40 points end on 31 Jan 2027|491.00 more to Silver|Cups: 1 of 6",
-		"ru": "Списано баллов = 100|Начислено баллов = 9|9 баллов: 100 % от 9,00|Баланс = 49|на 09:12|31.01.2027 сгорят 40 баллов|До уровня «Серебряный» ещё 491,00|Чашки: 1 из 6",
-		"pl": "Wydane punkty = 100|Zdobyte punkty = 9|9 punktów: 100 % od 9,00|Saldo = 49|stan na 09:12|31.01.2027 wygasa 40 punktów|Do poziomu Srebrny brakuje 491,00|Kubki: 1 z 6",
+		"ru": "Списано баллов = 100|Начислено баллов = 9|9 баллов: 100 % от 9,00|Баланс = 49|на 09:12|31.01.2027 сгорят 40 баллов|Ещё 491,00 до уровня «Серебряный»|Чашки: 1 из 6",
+		"pl": "Wydane punkty = 100|Zdobyte punkty = 9|9 punktów: 100 % od 9,00|Saldo = 49|stan na 09:12|31.01.2027 wygasa 40 punktów|Jeszcze 491,00 do poziomu Srebrny|Kubki: 1 z 6",
 	} {
 		m := &Member{ID: 1, Wallets: map[string]Balance{"points": {Active: 14000, Expiring: 4000, Expires: "2027-01-31"}}, AsOf: now.Add(-4*time.Hour - 50*time.Minute)}
 		res, err := rb.Price(Input{Receipt: &Receipt{Spend: "100", Lines: []Line{{SKU: "C", Quantity: 1000, Price: 10_000_000}}}, Member: m, Language: lang, Now: now})

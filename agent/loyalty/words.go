@@ -64,7 +64,7 @@ func (p *phrases) appendValue(b []byte, v value) []byte {
 }
 
 // appendNumber writes n units of 10^-digits; keepZeros keeps the zeros after
-// the point.
+// the point. Points have both digits or none: 122.50 stands under 3.18.
 func (p *phrases) appendNumber(b []byte, n int64, digits int, keepZeros bool) []byte {
 	var buf [32]byte
 	s := appendDecimal(buf[:0], n, digits)
@@ -75,7 +75,7 @@ func (p *phrases) appendNumber(b []byte, n int64, digits int, keepZeros bool) []
 	whole := len(s)
 	if digits > 0 {
 		whole -= digits + 1
-		if !keepZeros {
+		if !keepZeros && (digits != pointsDigits || n%100 == 0) {
 			for len(s) > whole && (s[len(s)-1] == '0' || s[len(s)-1] == '.') {
 				last := s[len(s)-1]
 				s = s[:len(s)-1]

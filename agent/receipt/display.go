@@ -36,24 +36,16 @@ func (s Screen) fit(text string, scrolls bool) string {
 }
 
 // sides puts one text left and one right on one line. The right one is a sum
-// and stays whole; of the left ones the first that fits beside it is taken, and
-// the last one is cut when none does.
+// and stays whole; of the left ones the first that fits beside it is taken. A
+// sum that leaves room for none stands alone.
 func (s Screen) sides(right string, left ...string) string {
 	right = s.spell(right)
-	room := s.Columns - 1 - width(right)
-	label := ""
-	for i, l := range left {
-		if l = s.spell(l); width(l) <= room || i == len(left)-1 {
-			label = l
-			break
+	for _, l := range left {
+		if l = s.spell(l); width(l)+1+width(right) <= s.Columns {
+			return l + strings.Repeat(" ", s.Columns-width(l)-width(right)) + right
 		}
 	}
-	if room < 4 { // a letter and a full stop say nothing
-		label = ""
-	} else {
-		label = Screen{Columns: room}.fit(label, false)
-	}
-	return label + strings.Repeat(" ", max(0, s.Columns-width(label)-width(right))) + right
+	return strings.Repeat(" ", max(0, s.Columns-width(right))) + right
 }
 
 // middle centres a text that fits.

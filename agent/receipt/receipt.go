@@ -81,6 +81,10 @@ func (p Paper) Layout(lines []loyalty.PrintLine) []Row {
 
 func (p Paper) paragraph(l loyalty.PrintLine) (rows []Row) {
 	text := p.spell(l.Text, l.Right)
+	wrap := Wrap
+	if l.Align == "center" || l.Kind == "big" {
+		wrap = Balanced
+	}
 	add := func(lines []string, align string, bold bool) {
 		for _, s := range lines {
 			rows = append(rows, Row{Text: place(s, p.Columns, align), Bold: bold})
@@ -109,14 +113,14 @@ func (p Paper) paragraph(l loyalty.PrintLine) (rows []Row) {
 		}
 		// A word broken in two is worse than a small one.
 		if p.Wide < 2 || longest(text[0]) > p.Wide {
-			add(Wrap(text[0], p.Columns), align, true)
+			add(wrap(text[0], p.Columns), align, true)
 			break
 		}
-		for _, s := range Wrap(text[0], p.Wide) {
+		for _, s := range wrap(text[0], p.Wide) {
 			rows = append(rows, Row{Text: s, Bold: l.Bold, Big: true, Align: align})
 		}
 	default:
-		add(Wrap(text[0], p.Columns), l.Align, l.Bold)
+		add(wrap(text[0], p.Columns), l.Align, l.Bold)
 	}
 	return rows
 }

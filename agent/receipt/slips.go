@@ -31,6 +31,14 @@ func (s *slip) pair(left, right string, bold bool) {
 	s.add(loyalty.PrintLine{Kind: "pair", Text: left, Right: right, Bold: bold})
 }
 
+// goods is one line of goods; the number is told when it is not one.
+func (s *slip) goods(lang, name string, n loyalty.Quantity, sum loyalty.Money) {
+	if n != 1000 {
+		name += " × " + Number(lang, n.String())
+	}
+	s.pair(name, Amount(lang, sum), false)
+}
+
 // Back is a return as its slip tells it.
 type Back struct {
 	Result *loyalty.ReturnResult
@@ -62,8 +70,7 @@ func (b Back) goods(s *slip, lang string) {
 		if name == "" {
 			name = l.SKU
 		}
-		s.text(name)
-		s.pair(Number(lang, l.Quantity.String())+" x", Amount(lang, -l.Net-l.Tax), false)
+		s.goods(lang, name, l.Quantity, -l.Net-l.Tax)
 	}
 }
 
@@ -82,14 +89,14 @@ func (b Back) points(s *slip, lang string) {
 	if taken != 0 {
 		s.pair(word(lang, "points_taken"), Number(lang, (-taken).String()), false)
 	}
-	if back != 0 {
-		s.pair(word(lang, "points_back"), "+"+Number(lang, back.String()), false)
-	}
 	if owed != 0 {
 		s.pair(word(lang, "points_owed"), Number(lang, owed.String()), false)
 	}
+	if back != 0 {
+		s.pair(word(lang, "points_back"), "+"+Number(lang, back.String()), false)
+	}
 	if back != 0 && b.Offline {
-		s.text(sentence(word(lang, "to_be_credited")) + ": " + Points(lang, back))
+		s.add(Credited(lang, back))
 	}
 	for _, c := range b.Result.Coupons {
 		switch c.State {
@@ -127,8 +134,7 @@ func Exchange(lang string, b Back, r *loyalty.Receipt, res *loyalty.Result, owed
 		if i < len(r.Lines) && r.Lines[i].Name != "" {
 			name = r.Lines[i].Name
 		}
-		s.text(name)
-		s.pair(Number(lang, l.Quantity.String())+" x", Amount(lang, l.Net+l.Tax), false)
+		s.goods(lang, name, l.Quantity, l.Net+l.Tax)
 	}
 	s.rule()
 	key := "total"
@@ -182,7 +188,7 @@ func StampCard(lang, name string, held, goal int64) []loyalty.PrintLine {
 	full := min(max(held, 0), goal)
 	s.pair(name, say(lang, "stamps_held", "held", held, "goal", goal), true)
 	if goal <= 24 { // more are no picture any more
-		s.centre(strings.TrimSpace(strings.Repeat("● ", int(full))+strings.Repeat("○ ", int(goal-full))), false)
+		s.centre(strings.TrimSpace(strings.Repeat("■ ", int(full))+strings.Repeat("· ", int(goal-full))), false)
 	}
 	if left := goal - full; left > 0 {
 		s.text(say(lang, "stamps_left", "n", left))

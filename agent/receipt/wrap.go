@@ -60,21 +60,51 @@ func binds(before, w string) bool {
 	return false
 }
 
-// single tells whether a word is one letter: prepositions and the like, which
-// do not end a line in Polish and Russian.
+// single tells whether a word may not end a line: one letter (prepositions and
+// the like, in Polish and Russian), or a short word cut by a full stop ("ул.").
 func single(w string) bool {
-	r, n := utf8.DecodeRuneInString(w)
-	return n == len(w) && unicode.IsLetter(r)
+	bare := strings.TrimLeft(w, "«„“\"(")
+	if r, n := utf8.DecodeRuneInString(bare); n == len(bare) {
+		return unicode.IsLetter(r)
+	}
+	cut, dot := strings.CutSuffix(bare, ".")
+	return dot && utf8.RuneCountInString(cut) <= 2 && strings.IndexFunc(cut, func(r rune) bool { return !unicode.IsLetter(r) }) < 0
 }
 
-// split breaks a word that is longer than a line.
+// split breaks a word that is longer than a line: behind a hyphen or a stroke,
+// else with a hyphen between letters, else anywhere.
 func split(word string, columns int) (first, rest string) {
 	first, rest = head(word, columns)
 	if i := strings.LastIndexAny(first, "-/"+string(hard)); i > len(first)/3 {
 		_, n := utf8.DecodeRuneInString(first[i:])
-		first, rest = first[:i+n], first[i+n:]+rest
+		return first[:i+n], first[i+n:] + rest
+	}
+	if columns > 8 && width(word) > columns+1 && len(first) > 0 && plainWord(word) {
+		first, _ = head(word, columns-1)
+		return first + "-", word[len(first):]
 	}
 	return first, rest
+}
+
+// plainWord tells whether a hyphen may break the word: an address or a code
+// would become another one.
+func plainWord(word string) bool {
+	return strings.IndexFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.Is(unicode.Mn, r) && !strings.ContainsRune("-,.!?:;»”\")", r) || runeWidth(r) == 2
+	}) < 0
+}
+
+// Balanced is Wrap with lines of about the same length, for text that is
+// centred: no word stands alone under a full line.
+func Balanced(s string, columns int) []string {
+	lines := Wrap(s, columns)
+	least := longest(s)
+	for n := max(least, width(s)/max(1, len(lines))); len(lines) > 1 && n < columns; n++ {
+		if narrow := Wrap(s, n); len(narrow) <= len(lines) {
+			return narrow
+		}
+	}
+	return lines
 }
 
 // pair puts one text left and one right. When they do not fit on one line the

@@ -159,8 +159,8 @@ type shown struct {
 	stays time.Duration
 }
 
-// screen is what texts for a display are made for.
-func screen(d drivers.Display) receipt.Screen {
+// Screen is what texts for a display are made for.
+func Screen(d drivers.Display) receipt.Screen {
 	s := receipt.Screen{}
 	if s.Columns, _ = d.Size(); s.Columns <= 0 {
 		s.Columns = 20
@@ -181,7 +181,7 @@ func (t *Till) show(stays time.Duration, f func(receipt.Screen) receipt.Two) {
 	if d == nil {
 		return
 	}
-	next := shown{f(screen(d)), stays}
+	next := shown{f(Screen(d)), stays}
 	for {
 		select {
 		case t.texts <- next:
@@ -207,7 +207,7 @@ func (t *Till) RunDisplay(ctx context.Context) error {
 			idle.Reset(next.stays)
 		case <-idle.C:
 			if d := t.c.Devices.Display(); d != nil && len(t.c.Idle) > 0 {
-				next.Two = screen(d).Idle(t.c.Idle)
+				next.Two = Screen(d).Idle(t.c.Idle)
 			}
 		case <-ctx.Done():
 			return ctx.Err()

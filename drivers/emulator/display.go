@@ -344,19 +344,41 @@ func (d *Display) aedex(b []byte) int {
 	return end + 1
 }
 
-// PNG draws the display.
+// Sizes of the picture, in pixels: a dot of a letter, the glass between two
+// letters, and the rim.
+const (
+	dotSize   = 3
+	letterGap = 5
+	rim       = 22
+)
+
+// PNG draws the display: two lines of fluorescent dots behind dark glass.
 func (d *Display) PNG() ([]byte, error) {
 	top, bottom := d.Lines()
-	s := paper.Slip{
-		paper.Line{Spans: []paper.Span{{Text: top, Width: 2, Height: 2}}},
-		paper.Line{Spans: []paper.Span{{Text: bottom, Width: 2, Height: 2}}},
+	w, h := paper.CellWidth*dotSize+letterGap, paper.CellHeight*dotSize+letterGap
+	out := image.NewRGBA(image.Rect(0, 0, d.set.Columns*w+2*rim, 2*h+2*rim+8))
+	glass := color.RGBA{R: 6, G: 17, B: 22, A: 255}
+	for i := range out.Pix {
+		out.Pix[i] = []uint8{glass.R, glass.G, glass.B, 255}[i%4]
 	}
-	src := s.Image(d.set.Columns * 24)
-	out := image.NewRGBA(src.Bounds())
-	for y := range src.Bounds().Dy() {
-		for x := range src.Bounds().Dx() {
-			v := 255 - src.GrayAt(x, y).Y // light letters on dark glass
-			out.SetRGBA(x, y, color.RGBA{R: 8 + v/8, G: 24 + uint8(int(v)*7/8), B: 32 + uint8(int(v)*5/8), A: 255})
+	for y, l := range []string{top, bottom} {
+		for x, r := range []rune(l) {
+			cell := paper.Glyph(r)
+			for cy := range paper.CellHeight {
+				for cx := range paper.CellWidth {
+					v := int(cell.GrayAt(cx, cy).Y) // 0 is ink
+					at := image.Pt(rim+x*w+cx*dotSize, rim+y*(h+8)+cy*dotSize)
+					for py := range dotSize {
+						for px := range dotSize {
+							ink := 255 - v
+							if px == dotSize-1 || py == dotSize-1 { // the glow between two dots
+								ink = ink * 2 / 3
+							}
+							out.SetRGBA(at.X+px, at.Y+py, color.RGBA{R: uint8(14 + ink*110/255), G: uint8(30 + ink*225/255), B: uint8(34 + ink*180/255), A: 255})
+						}
+					}
+				}
+			}
 		}
 	}
 	var b bytes.Buffer

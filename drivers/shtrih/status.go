@@ -270,10 +270,12 @@ func (d *Dev) Identity(ctx context.Context) (drivers.Identity, error) {
 	return id, nil
 }
 
-// Columns is the number of characters in a line of font 1.
+// Columns is the number of characters in a line: of font 1, and no more than one
+// text command takes, so that what is laid out for it is never broken in two.
 func (d *Dev) Columns() int {
-	if n := d.columns.Load(); n > 0 {
-		return int(n)
+	n := int(d.columns.Load())
+	if n <= 0 {
+		n = 36
 	}
-	return 36
+	return min(n, d.o.line)
 }

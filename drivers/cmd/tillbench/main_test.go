@@ -108,3 +108,20 @@ func TestHelpHasExamples(t *testing.T) {
 		}
 	}
 }
+
+func TestGallery(t *testing.T) {
+	dir := t.TempDir()
+	out, _, err := run(t, "", "gallery", "--out", dir, "--languages", "pl", "--columns", "32")
+	if err != nil || !strings.Contains(out, filepath.Join(dir, "index.html")) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "slip-sale-pl-32.txt"))
+	if err != nil || !strings.Contains(string(text), "Zdobyte punkty") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	for _, args := range [][]string{{"gallery"}, {"gallery", "--out", dir, "--languages", "de"}, {"gallery", "--out", dir, "--columns", "12"}} {
+		if _, _, err := run(t, "", args...); err == nil {
+			t.Errorf("%v was taken", args)
+		}
+	}
+}

@@ -24,10 +24,11 @@ func root() *cobra.Command {
   tillbench smoke MODEL PORT           try one device
   tillbench record PORT --out FILE     write down a session of a real device
   tillbench emulate till --dir /tmp/t  a scanner, a printer and a display without hardware
-  tillbench render job.bin --text      what a printer would make of these bytes`,
+  tillbench render job.bin --text      what a printer would make of these bytes
+  tillbench gallery --out /tmp/g      every slip and display text as pictures`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	cmd.AddCommand(portsCommand(), devicesCommand(), probeCommand(), smokeCommand(), emulateCommand(), renderCommand(), recordCommand())
+	cmd.AddCommand(portsCommand(), devicesCommand(), probeCommand(), smokeCommand(), emulateCommand(), renderCommand(), recordCommand(), galleryCommand())
 	return cmd
 }
 

@@ -54,8 +54,17 @@ var loadFaces = sync.OnceValue(func() faces {
 	return faces{face(gomono.TTF, 20), face(gomonobold.TTF, 20), face(gomono.TTF, 15), face(gomonobold.TTF, 15)}
 })
 
-// faceMu: font faces keep buffers and are not safe for concurrent use.
-var faceMu sync.Mutex
+// faceMu: font faces keep buffers and are not safe for concurrent use. It also
+// guards the letters drawn so far.
+var (
+	faceMu sync.Mutex
+	glyphs = map[glyphKey]*image.Gray{}
+)
+
+type glyphKey struct {
+	r           rune
+	bold, small bool
+}
 
 // Image draws the slip on paper of a width in dots.
 func (s Slip) Image(dots int) *image.Gray {
@@ -163,6 +172,21 @@ func drawLine(l Line, dots int) *image.Gray {
 	return img
 }
 
+// The size of a normal letter in dots.
+const (
+	CellWidth  = cellW
+	CellHeight = cellH
+)
+
+// Glyph is one bold letter in a cell of CellWidth by CellHeight dots; 0 is ink.
+func Glyph(r rune) *image.Gray {
+	faceMu.Lock()
+	defer faceMu.Unlock()
+	cell := blank(cellW, cellH)
+	drawGlyph(cell, Span{Bold: true}, r, 0, 0, cellW, cellH)
+	return cell
+}
+
 // drawGlyph draws a letter at its own size and enlarges the dots, as printers do.
 func drawGlyph(to *image.Gray, s Span, r rune, x, y, w, h int) {
 	f := loadFaces()
@@ -176,12 +200,20 @@ func drawGlyph(to *image.Gray, s Span, r rune, x, y, w, h int) {
 			face = f.bBold
 		}
 	}
-	cell := blank(cw, ch)
-	if !box(cell, r) {
-		d := font.Drawer{Dst: cell, Src: image.Black, Face: face, Dot: fixed.P(0, base)}
-		d.DrawString(string(r))
+	key := glyphKey{r, s.Bold, s.Small}
+	cell := glyphs[key]
+	if cell == nil {
+		cell = blank(cw, ch)
+		if !box(cell, r) {
+			d := font.Drawer{Dst: cell, Src: image.Black, Face: face, Dot: fixed.P(0, base)}
+			d.DrawString(string(r))
+		}
+		glyphs[key] = cell
 	}
 	if s.Underline {
+		plain := cell
+		cell = blank(cw, ch)
+		copy(cell.Pix, plain.Pix)
 		fill(cell, image.Rect(0, ch-2, cw, ch), 0)
 	}
 	for py := range h {
@@ -253,11 +285,12 @@ func drawCode(c Code, dots int) *image.Gray {
 	text := blank(dots, strip.Bounds().Dy())
 	at := offset(dots, w, c.Align) + (w-cellW*len([]rune(c.Data)))/2
 	draw.Draw(text, strip.Bounds().Add(image.Pt(max(at, 0), 0)), strip, image.Point{}, draw.Src)
+	gap := blank(dots, 5)
 	if c.Above {
-		parts = append([]*image.Gray{text}, parts...)
+		parts = append([]*image.Gray{text, gap}, parts...)
 	}
 	if c.Below {
-		parts = append(parts, text)
+		parts = append(parts, gap, text)
 	}
 	return stack(parts, dots)
 }
