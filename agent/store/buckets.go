@@ -1,5 +1,11 @@
 package store
 
+import (
+	"go.etcd.io/bbolt"
+
+	"github.com/tillside/tillside/sync/wire"
+)
+
 // Buckets of journal.db. sync/outbox keeps its own beside them.
 var (
 	// bucketMeta: format, epoch and the like.
@@ -46,3 +52,28 @@ var (
 )
 
 var cacheBuckets = [][]byte{bucketMembers, bucketRefs, bucketWords, bucketStops, bucketBundles, bucketCursors, bucketCacheMeta}
+
+// journalLayout:
+//
+//	1  first layout
+//	2  values carry a checksum; those of format 1 are read as they are, and
+//	   sealed when they are written next
+var journalLayout = layout{buckets: journalBuckets, format: 2, migrate: func(*bbolt.Tx, byte) error { return nil }}
+
+// cacheLayout:
+//
+//	1  first layout
+//	2  members carry a checksum; those of format 1 are asked for again
+var cacheLayout = layout{buckets: cacheBuckets, format: 2, most: cacheMost(), migrate: func(tx *bbolt.Tx, _ byte) error {
+	for _, name := range [][]byte{bucketMembers, bucketRefs} {
+		if tx.Bucket(name) != nil {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+		}
+	}
+	if b := tx.Bucket(bucketCursors); b != nil {
+		return b.Delete([]byte(wire.LaneMember))
+	}
+	return nil
+}}

@@ -73,7 +73,7 @@ func openCache(path string, check func(path string) error) (*Cache, error) {
 			return nil, err
 		}
 	}
-	db, err := openFile(path, cacheBuckets, cacheMost())
+	db, err := openFile(path, cacheLayout)
 	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
 		// Larger than this program can hold, as on a machine that was 64 bits
 		// wide: the centre sends what fits.
@@ -147,11 +147,14 @@ func (c *Cache) MemberByID(id loyalty.MemberID) (*Snapshot, error) {
 func (c *Cache) member(key func(tx *bbolt.Tx) []byte) (s *Snapshot, err error) {
 	err = boltfile.Guard(func() error {
 		return c.db.View(func(tx *bbolt.Tx) error {
-			v := tx.Bucket(bucketMembers).Get(key(tx))
+			k := key(tx)
+			v := tx.Bucket(bucketMembers).Get(k)
 			if v == nil {
 				return nil
 			}
-			s, err = readSnapshot(v, c)
+			if v, err = unseal(bucketMembers, k, v); err == nil {
+				s, err = readSnapshot(v, c)
+			}
 			return err
 		})
 	})
@@ -325,7 +328,8 @@ func (t *CacheTx) PutMember(refs []wire.RefState, snap Snapshot) error {
 		if err != nil {
 			return err
 		}
-		if err := members.Put(list[8*i:8*i+8], v); err != nil {
+		k := list[8*i : 8*i+8]
+		if err := members.Put(k, seal(bucketMembers, k, v)); err != nil {
 			return err
 		}
 	}
@@ -352,6 +356,10 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active loyalty.P
 		if old == nil {
 			continue
 		}
+		old, err := unseal(bucketMembers, k, old)
+		if err != nil {
+			return err
+		}
 		s, err := readSnapshot(old, t)
 		if err != nil {
 			return err
@@ -366,7 +374,7 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active loyalty.P
 		if err != nil {
 			return err
 		}
-		if err := members.Put(k, v); err != nil {
+		if err := members.Put(k, seal(bucketMembers, k, v)); err != nil {
 			return err
 		}
 	}
@@ -483,7 +491,8 @@ func (c *Cache) Load(entries []Entry) error {
 					return err
 				}
 				list = append(list, r.Ref[:8]...)
-				rows = append(rows, row{list[8*i : 8*i+8], v})
+				k := list[8*i : 8*i+8]
+				rows = append(rows, row{k, seal(bucketMembers, k, v)})
 			}
 			refs[uint64(e.Snapshot.Member.ID)] = list
 		}

@@ -26,19 +26,30 @@ var (
 // lockPatience is how long Open waits for a process that is just stopping.
 const lockPatience = 2 * time.Second
 
-// openFile opens a bbolt file with these buckets, making it when it is not
-// there. A file that would grow beyond most bytes is refused the space; 0: no
-// bound.
-func openFile(path string, buckets [][]byte, most int) (*bbolt.DB, error) {
-	prepare := func(tx *bbolt.Tx) error {
-		for _, b := range buckets {
+// layout is what a file must be like.
+type layout struct {
+	buckets [][]byte
+	format  byte // this program writes
+	// migrate brings a file of an older format up to date, before it is marked
+	// as new. A file without a mark is of format 1.
+	migrate func(tx *bbolt.Tx, from byte) error
+	most    int // bytes the file may have; 0: no bound
+}
+
+var keyFormat = []byte("format") // in the bucket meta of either file
+
+// openFile opens a bbolt file of a layout, making it when it is not there. A
+// file of a newer format is left alone: ErrFormat.
+func openFile(path string, l layout) (*bbolt.DB, error) {
+	fill := func(tx *bbolt.Tx) error {
+		for _, b := range l.buckets {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
 		}
-		return nil
+		return tx.Bucket(bucketMeta).Put(keyFormat, []byte{l.format})
 	}
-	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: prepare, CompactAbove: CompactAbove, MaxSize: most})
+	db, err := boltfile.Open(path, boltfile.Options{LockTimeout: lockPatience, Init: fill, CompactAbove: CompactAbove, MaxSize: l.most})
 	if errors.Is(err, boltfile.ErrLocked) {
 		return nil, fmt.Errorf("%s: %w", filepath.Dir(path), ErrInUse)
 	}
@@ -46,16 +57,40 @@ func openFile(path string, buckets [][]byte, most int) (*bbolt.DB, error) {
 		return nil, err
 	}
 	err = boltfile.Guard(func() error {
-		if missing(db, buckets) { // a file of an older version; spare the write otherwise
-			return db.Update(prepare)
+		have := formatOf(db)
+		switch {
+		case have > l.format:
+			return fmt.Errorf("format %d, this program knows %d: %w", have, l.format, ErrFormat)
+		case have == l.format && !missing(db, l.buckets): // spare the write
+			return nil
 		}
-		return nil
+		return db.Update(func(tx *bbolt.Tx) error {
+			if have < l.format {
+				if err := l.migrate(tx, have); err != nil {
+					return err
+				}
+			}
+			return fill(tx)
+		})
 	})
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("prepare %s: %w", filepath.Base(path), err)
 	}
 	return db, nil
+}
+
+func formatOf(db *bbolt.DB) (n byte) {
+	n = 1
+	_ = db.View(func(tx *bbolt.Tx) error {
+		if b := tx.Bucket(bucketMeta); b != nil {
+			if v := b.Get(keyFormat); len(v) == 1 {
+				n = v[0]
+			}
+		}
+		return nil
+	})
+	return n
 }
 
 func missing(db *bbolt.DB, buckets [][]byte) (yes bool) {

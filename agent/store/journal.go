@@ -34,6 +34,10 @@ type Options struct {
 	// no cut between the two can have a sequence number used twice. nil: the
 	// identity stays.
 	Renew func() (outbox.Identity, error)
+	// Damaged is told of a value or page that cannot be what was written, found
+	// while at work; it must not call the journal. The call that met it gets
+	// ErrDamaged. nil: nobody.
+	Damaged func(error)
 	// Full is called when a commit failed for want of space, before the file is
 	// opened again: whoever has space to give back gives it now. nil: nobody.
 	Full func()
@@ -97,7 +101,7 @@ func (j *Journal) check() error {
 
 // open opens file and outbox; j.mu is held or nobody else knows j.
 func (j *Journal) open() error {
-	db, err := openFile(j.path, journalBuckets, 0)
+	db, err := openFile(j.path, journalLayout)
 	if err != nil {
 		return err
 	}
@@ -178,9 +182,18 @@ func (j *Journal) View(fn func(tx *Tx) error) error {
 	if j.db == nil {
 		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
 	}
-	return boltfile.Guard(func() error {
+	err := boltfile.Guard(func() error {
 		return j.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}) })
 	})
+	j.tell(err)
+	return err
+}
+
+// tell passes on that something is damaged.
+func (j *Journal) tell(err error) {
+	if j.opts.Damaged != nil && (errors.Is(err, ErrDamaged) || errors.Is(err, outbox.ErrDamaged)) {
+		j.opts.Damaged(err)
+	}
 }
 
 // reviveEvery is how often a reader tries to open a broken file again.
@@ -211,6 +224,7 @@ func (j *Journal) Update(fn func(tx *Tx) error) error {
 	j.mu.RLock()
 	err, commit := j.update(fn)
 	j.mu.RUnlock()
+	j.tell(err)
 	if !commit {
 		return err
 	}
@@ -334,6 +348,10 @@ func (t *Tx) get(bucket []byte, key string, v any) (bool, error) {
 	if b == nil {
 		return false, nil
 	}
+	b, err := unseal(bucket, []byte(key), b)
+	if err != nil {
+		return false, err
+	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return false, fmt.Errorf("%s %q: %w: %w", bucket, key, ErrDamaged, err)
 	}
@@ -345,7 +363,7 @@ func (t *Tx) put(bucket []byte, key string, v any) error {
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", bucket, key, err)
 	}
-	return t.tx.Bucket(bucket).Put([]byte(key), b)
+	return t.tx.Bucket(bucket).Put([]byte(key), seal(bucket, []byte(key), b))
 }
 
 // Meta reads a small value of the agent's own; nil when there is none.

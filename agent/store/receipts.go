@@ -342,15 +342,20 @@ func (t *Tx) AddDelta(s Subject, d *Delta) error {
 		return fmt.Errorf("member change: %w", err)
 	}
 	k := binary.BigEndian.AppendUint32(bytes.Clone(s), d.Mark.Epoch)
-	return t.tx.Bucket(bucketDeltas).Put(binary.BigEndian.AppendUint64(k, d.Mark.Seq), b)
+	k = binary.BigEndian.AppendUint64(k, d.Mark.Seq)
+	return t.tx.Bucket(bucketDeltas).Put(k, seal(bucketDeltas, k, b))
 }
 
 // Deltas lists the changes after a place, oldest first.
 func (t *Tx) Deltas(s Subject, after wire.Mark) ([]*Delta, error) {
 	var list []*Delta
-	err := t.eachDelta(s, func(_ []byte, at wire.Mark, v []byte) error {
+	err := t.eachDelta(s, func(k []byte, at wire.Mark, v []byte) error {
 		if !later(at, after) {
 			return nil
+		}
+		v, err := unseal(bucketDeltas, k, v)
+		if err != nil {
+			return err
 		}
 		d := &Delta{Mark: at}
 		if err := json.Unmarshal(v, d); err != nil {

@@ -52,6 +52,10 @@ func (t *Tx) Usage() (map[string]map[string]int64, error) {
 	var all map[string]map[string]int64
 	err := t.tx.Bucket(bucketUsage).ForEach(func(k, v []byte) error {
 		i := bytes.LastIndexByte(k, 0)
+		v, err := unseal(bucketUsage, k, v)
+		if err != nil {
+			return err
+		}
 		if i < 0 || len(v) != 8 {
 			return fmt.Errorf("usage of limits: %w", ErrDamaged)
 		}
@@ -71,13 +75,19 @@ func (t *Tx) Usage() (map[string]map[string]int64, error) {
 func (t *Tx) addUsage(counter, day string, add int64) error {
 	b, k := t.tx.Bucket(bucketUsage), []byte(counter+"\x00"+day)
 	n := add
-	if v := b.Get(k); len(v) == 8 {
-		n += int64(binary.BigEndian.Uint64(v))
+	if v := b.Get(k); v != nil {
+		v, err := unseal(bucketUsage, k, v)
+		if err != nil {
+			return err
+		}
+		if len(v) == 8 {
+			n += int64(binary.BigEndian.Uint64(v))
+		}
 	}
 	if n == 0 {
 		return b.Delete(k)
 	}
-	return b.Put(k, be64(uint64(n)))
+	return b.Put(k, seal(bucketUsage, k, be64(uint64(n))))
 }
 
 // Rebook replaces what a receipt had taken by what it takes now; either may
@@ -177,6 +187,10 @@ func (t *Tx) FoldUsage(before string, max int) (int, error) {
 	c := t.tx.Bucket(bucketUsage).Cursor()
 	for k, v := c.First(); k != nil && len(old) < max; k, v = c.Next() {
 		i := bytes.LastIndexByte(k, 0)
+		v, err := unseal(bucketUsage, k, v)
+		if err != nil {
+			return 0, err
+		}
 		if i < 0 || len(v) != 8 {
 			continue
 		}

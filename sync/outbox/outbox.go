@@ -334,6 +334,26 @@ func (b *Box) Verify() error {
 	return b.view(func(j journal) error { return j.verify() })
 }
 
+// Examine proves every journal in a file, those of earlier epochs too, for a
+// file that nobody works on. It is content with a file that has none.
+func Examine(tx *bbolt.Tx) error {
+	top := tx.Bucket(bucketOutbox)
+	if top == nil {
+		return nil
+	}
+	return top.ForEachBucket(func(name []byte) error {
+		own := top.Bucket(name)
+		j := journal{own.Bucket(bucketRecords), own.Bucket(bucketMeta), own.Bucket(bucketParked), own.Bucket(bucketDays)}
+		if j.records == nil || j.meta == nil || j.parked == nil || j.days == nil {
+			return fmt.Errorf("%s: %w: journal lacks a bucket", name, ErrDamaged)
+		}
+		if err := j.verify(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
 // Each calls f with every record kept, in order, until f returns an error.
 // The record is valid during the call only.
 func (b *Box) Each(f func(seq uint64, record []byte) error) error {
