@@ -32,7 +32,7 @@ up: build ## a centre and three tills with emulated devices, left running; print
 
 .PHONY: test
 test: ## every check and every test; installs what they need when root
-	@bash .ci/deps race api browser machines
+	@bash .ci/deps race api browser machines faults
 	@$(MAKE) --no-print-directory check
 	@bash .ci/skipped
 
@@ -83,6 +83,12 @@ cross: ## every platform that is promised, without cgo
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@bash .ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: faults
+faults: ## power cuts, dying disks, kills, bad lines: for FAULTS (15m), then the table of what was tried
+	@mkdir -p out
+	@CGO_ENABLED=0 go test -count=1 -timeout 0 ./agent/e2e/faults -args -long $(or $(FAULTS),15m) -table $(CURDIR)/out/faults.txt > out/faults.log 2>&1; code=$$?; \
+	  cat out/faults.txt; [ $$code = 0 ] || { grep -E '^ *(---|.*_test.go)' out/faults.log | head -50; echo "the whole story is in out/faults.log"; }; exit $$code
 
 .PHONY: bench
 bench: build ## the figures of the README as ratios against what stands beside them in the same run

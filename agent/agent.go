@@ -94,6 +94,8 @@ type Agent struct {
 	diskLow  atomic.Bool
 	ballast  *store.Ballast
 	diskFull atomic.Bool // the ballast is in use: nothing new is begun
+	began    time.Time
+	suspect  atomic.Bool // a store file has something in it that was not written
 	forked   atomic.Bool
 }
 
@@ -222,13 +224,14 @@ func (a *Agent) openStores() error {
 		id = a.id.Outbox()
 		a.rules.store = a.id.Store
 	}
-	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch}
+	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch, Damaged: a.damaged}
 	if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
 		return err
 	}
 	if a.cache, err = store.OpenCache(a.dir, check); err != nil {
 		return err
 	}
+	a.cache.Damaged = a.cacheDamaged
 	if a.unclean { // said now: the file may have been another agent's, at work
 		a.log.Info("the last stop was not clean")
 	}
@@ -331,6 +334,7 @@ func (a *Agent) Identity() *Identity { return a.id }
 // Run works until ctx is done or a part fails. See the package comment for
 // the order in which it stops.
 func (a *Agent) Run(ctx context.Context) error {
+	a.began = a.o.Now()
 	if err := a.till.Start(ctx); err != nil {
 		return fmt.Errorf("settle what was left open: %w", err)
 	}
@@ -509,7 +513,7 @@ func (a *Agent) Close() error {
 	}
 	saved := a.clock.save(a.journal)
 	err := errors.Join(saved, a.closeFiles())
-	if err == nil {
+	if err == nil && !a.suspect.Load() { // else the next start examines the files
 		err = os.Remove(filepath.Join(a.dir, runningFile))
 	}
 	return err

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +41,9 @@ func (a *Agent) housekeeping(ctx context.Context) error {
 		case <-second.C:
 			a.look()
 			a.health.Check()
+			if a.suspect.Load() && a.o.Now().Sub(a.began) > restful && a.o.Now().Sub(a.till.LastCall()) > restful {
+				return errDamaged
+			}
 		case <-hourly.C:
 			a.prune()
 			a.compact()
@@ -115,6 +119,28 @@ func (a *Agent) outOfSpace() {
 	gave, err := a.ballast.Drop()
 	a.log.Error("the disk is full", "ballast_given_back", gave, "error", err)
 }
+
+// damaged is called when a value of the journal is not what was written: a
+// bit flipped on the disk. The call that met it fails; others go on. The file
+// is examined and set aside at the next start, which comes by itself when
+// nobody has sold for a while.
+func (a *Agent) damaged(err error) {
+	if !a.suspect.Swap(true) {
+		a.log.Error("the journal is damaged", "error", err)
+		a.health.Raise(health.JournalDamaged, "", "it is set aside whole at the next start; keep the file, enrol the till again")
+	}
+}
+
+// cacheDamaged is its like for the cache, where the next start loses nothing.
+func (a *Agent) cacheDamaged(err error) {
+	if !a.suspect.Swap(true) {
+		a.log.Error("the member cache is damaged", "error", err)
+		a.health.Raise(health.CacheRebuilt, "", "at the next start, which comes by itself when nobody sells")
+	}
+}
+
+// errDamaged ends the agent so that its next start examines the files.
+var errDamaged = errors.New("a store file is damaged; the next start sets it aside")
 
 // restful is how long nobody must have sold for the journal to be written
 // anew, which takes a moment.

@@ -31,6 +31,9 @@ type Cache struct {
 	// Rebuilt names the damaged file that was set aside at opening, or is
 	// empty.
 	Rebuilt string
+	// Damaged is told of a member that is not what was written; such a member
+	// is as good as unknown. It may be set before the first call. nil: nobody.
+	Damaged func(error)
 
 	mu   sync.RWMutex // guards the dictionary
 	list []string     // number-1 -> word
@@ -144,20 +147,27 @@ func (c *Cache) MemberByID(id loyalty.MemberID) (*Snapshot, error) {
 	})
 }
 
+// view is a reading transaction that survives damaged pages.
+func (c *Cache) view(fn func(tx *bbolt.Tx) error) error {
+	return boltfile.Guard(func() error { return c.db.View(fn) })
+}
+
 func (c *Cache) member(key func(tx *bbolt.Tx) []byte) (s *Snapshot, err error) {
-	err = boltfile.Guard(func() error {
-		return c.db.View(func(tx *bbolt.Tx) error {
-			k := key(tx)
-			v := tx.Bucket(bucketMembers).Get(k)
-			if v == nil {
-				return nil
-			}
-			if v, err = unseal(bucketMembers, k, v); err == nil {
-				s, err = readSnapshot(v, c)
-			}
-			return err
-		})
+	err = c.view(func(tx *bbolt.Tx) error {
+		k := key(tx)
+		v := tx.Bucket(bucketMembers).Get(k)
+		if v == nil {
+			return nil
+		}
+		if v, err = unseal(bucketMembers, k, v); err == nil {
+			s, err = readSnapshot(v, c)
+		}
+		return err
 	})
+	if errors.Is(err, ErrDamaged) && c.Damaged != nil {
+		c.Damaged(err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look member up: %w", err)
 	}
@@ -166,7 +176,7 @@ func (c *Cache) member(key func(tx *bbolt.Tx) []byte) (s *Snapshot, err error) {
 
 // Stopped tells whether a card is on the stop-list, and why.
 func (c *Cache) Stopped(ref wire.Ref) (reason string, stopped bool) {
-	_ = c.db.View(func(tx *bbolt.Tx) error {
+	_ = c.view(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(bucketStops).Get(ref[:8]); v != nil {
 			reason, stopped = string(v), true
 		}
@@ -177,7 +187,7 @@ func (c *Cache) Stopped(ref wire.Ref) (reason string, stopped bool) {
 
 // Counts tells how many references and stopped cards there are.
 func (c *Cache) Counts() (members, stops int) {
-	_ = c.db.View(func(tx *bbolt.Tx) error {
+	_ = c.view(func(tx *bbolt.Tx) error {
 		members = tx.Bucket(bucketRefs).Stats().KeyN
 		stops = tx.Bucket(bucketStops).Stats().KeyN
 		return nil
@@ -187,7 +197,7 @@ func (c *Cache) Counts() (members, stops int) {
 
 // Cursor tells how far a lane was read; 0 at the beginning.
 func (c *Cache) Cursor(lane string) (n uint64, err error) {
-	err = c.db.View(func(tx *bbolt.Tx) error {
+	err = c.view(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(bucketCursors).Get([]byte(lane)); len(v) == 8 {
 			n = binary.BigEndian.Uint64(v)
 		}
@@ -200,7 +210,7 @@ func (c *Cache) Cursor(lane string) (n uint64, err error) {
 // The version is 0 when there is none.
 func (c *Cache) Bundle(version int64) (int64, []byte, error) {
 	var b []byte
-	err := c.db.View(func(tx *bbolt.Tx) error {
+	err := c.view(func(tx *bbolt.Tx) error {
 		if version == 0 {
 			version = activeVersion(tx)
 		}
@@ -216,7 +226,7 @@ func (c *Cache) Bundle(version int64) (int64, []byte, error) {
 // BundleBefore returns the bundle that was active before the present one; the
 // version is 0 when there is none.
 func (c *Cache) BundleBefore() (version int64, data []byte, err error) {
-	err = c.db.View(func(tx *bbolt.Tx) error {
+	err = c.view(func(tx *bbolt.Tx) error {
 		active := activeVersion(tx)
 		return tx.Bucket(bucketBundles).ForEach(func(k, v []byte) error {
 			if n := int64(binary.BigEndian.Uint64(k)); n != active {
@@ -244,10 +254,18 @@ type CacheTx struct {
 	added []string // words new in this transaction
 }
 
+func (c *Cache) update(fn func(tx *bbolt.Tx) error) error {
+	err := boltfile.Guard(func() error { return c.db.Update(fn) })
+	if errors.Is(err, ErrDamaged) && c.Damaged != nil {
+		c.Damaged(err)
+	}
+	return err
+}
+
 // Update changes the cache in one transaction: all of it or nothing.
 func (c *Cache) Update(fn func(tx *CacheTx) error) error {
 	ct := &CacheTx{c: c}
-	err := c.db.Update(func(tx *bbolt.Tx) error {
+	err := c.update(func(tx *bbolt.Tx) error {
 		ct.tx = tx
 		if err := fn(ct); err != nil {
 			return err
@@ -518,7 +536,7 @@ func (c *Cache) Load(entries []Entry) error {
 }
 
 func (c *Cache) fill(bucket []byte, n int, at func(int) ([]byte, []byte)) error {
-	err := c.db.Update(func(tx *bbolt.Tx) error {
+	err := c.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
 		b.FillPercent = 1
 		for i := range n {

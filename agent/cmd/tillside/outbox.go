@@ -10,7 +10,6 @@ import (
 
 	"github.com/tillside/tillside/agent"
 	"github.com/tillside/tillside/agent/store"
-	"github.com/tillside/tillside/sync/boltfile"
 	"github.com/tillside/tillside/sync/outbox"
 )
 
@@ -64,7 +63,7 @@ The agent must not run meanwhile (a running one checks what it sends).`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			// Only damage is told: a file that is in use or cannot be read
 			// for another reason is not to be set aside.
-			if err := boltfile.Check(args[0]); errors.Is(err, boltfile.ErrDamaged) {
+			if err := store.Examine(args[0]); errors.Is(err, store.ErrDamaged) {
 				return err
 			}
 			return nil

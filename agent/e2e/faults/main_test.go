@@ -50,6 +50,8 @@ func play(role string) int {
 		return verifier(os.Stdin, os.Stdout)
 	case "verify-centre":
 		return centreVerifier(os.Stdin, os.Stdout)
+	case "examine":
+		return examiner(os.Args[1:])
 	case "compact":
 		return compactor(os.Args[1:])
 	}

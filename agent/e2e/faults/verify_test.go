@@ -23,7 +23,6 @@ import (
 	"github.com/tillside/tillside/agent/agenttest"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/configs"
-	"github.com/tillside/tillside/sync/boltfile"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -42,6 +41,8 @@ type job struct {
 	NoRules bool
 	// Aside is the digest of a damaged journal that must be kept whole.
 	Aside string
+	// Hurt: a file of the folder was damaged; see verifyHurt.
+	Hurt *hurt
 }
 
 // verdict of a job.
@@ -81,6 +82,9 @@ func verifier(in io.Reader, out io.Writer) int {
 // verify starts the agent on an image, makes the calls in flight again and
 // holds the journal against what was told.
 func (j *job) verify(calls []*call) error {
+	if j.Hurt != nil {
+		return j.verifyHurt(calls)
+	}
 	s := configs.DefaultAgent()
 	s.Data, s.API.Listen = j.Dir, "127.0.0.1:0"
 	a, err := agent.Open(agent.Options{Settings: s, Version: "test", Log: slog.New(slog.DiscardHandler), Check: examine})
@@ -102,7 +106,7 @@ func (j *job) verify(calls []*call) error {
 
 // examine is what the real program does in a child of its own; here we are one.
 func examine(path string) error {
-	if err := boltfile.Check(path); errors.Is(err, boltfile.ErrDamaged) {
+	if err := store.Examine(path); errors.Is(err, store.ErrDamaged) {
 		return err
 	}
 	return nil
@@ -245,6 +249,9 @@ func (c *child) stop() {
 	}
 }
 
+// died begins the verdict of a child that did not live to tell.
+const died = "the program that looked at it died"
+
 // look has the child judge one image.
 func (c *child) look(j any) verdict {
 	if c.cmd == nil {
@@ -261,7 +268,7 @@ func (c *child) look(j any) verdict {
 		c.pipe.Close()
 		err = c.cmd.Wait()
 		c.cmd = nil
-		return verdict{Bad: fmt.Sprintf("the program that looked at it died: %v: %.300s", err, c.err)}
+		return verdict{Bad: fmt.Sprintf(died+": %v: %.300s", err, c.err)}
 	}
 	return v
 }
