@@ -172,6 +172,7 @@ type eval struct {
 	all       []int32
 	gross     Money
 	sums      Money // of cur
+	paid      Money // with points
 	sels      []selState
 	touched   []int32
 	scanned   []int32
@@ -233,6 +234,7 @@ func (e *eval) price(in *Input) (*Result, error) {
 	e.applyBans()
 	e.issueNow()
 	e.discountPhase()
+	e.holdTurnover()
 	e.giveCatalogue()
 	if e.rb.doc.Settings.SpendEarned {
 		// What this receipt earns can pay for it, so it is counted first, on
@@ -416,7 +418,7 @@ func (e *eval) reset() {
 	}
 	clear(e.lines)
 	e.in, e.r, e.m, e.res, e.err, e.spend, e.lang = nil, nil, nil, nil, nil, nil, nil
-	e.gross, e.sums, e.spentPts = 0, 0, 0
+	e.gross, e.sums, e.paid, e.spentPts = 0, 0, 0, 0
 	e.lines, e.all = e.lines[:0], e.all[:0]
 	e.touched, e.scanned, e.hits, e.hitLines, e.scanLines = e.touched[:0], e.scanned[:0], e.hits[:0], e.hitLines[:0], e.scanLines[:0]
 	e.cands, e.marked = e.cands[:0], e.marked[:0]

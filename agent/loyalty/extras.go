@@ -186,7 +186,7 @@ func (g giftReward) give(e *eval) bool {
 	}
 	cost, _ := mulDiv(int64(g.Value), q, oneUnit, Up)
 	if e.rule.budget >= 0 {
-		room, _ := e.budgetRoom(e.rule)
+		room, _ := e.budgetRoom(e.rule, 0)
 		if Money(cost) > room {
 			e.rstate().why = "budget"
 			return false

@@ -2,6 +2,7 @@ package loyalty
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -221,7 +222,7 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 		}
 	}
 	if r.budget >= 0 {
-		room, partial := e.budgetRoom(r)
+		room, partial := e.budgetRoom(r, given)
 		if room < left {
 			if !partial || room == 0 {
 				*why = "budget"
@@ -307,13 +308,15 @@ func (e *eval) budgetAllows(r *rule) bool {
 	}
 	u := e.budgetUsed(b.ID)
 	return (b.Count == 0 || q.Count > u.Count) && (b.Money == 0 || q.Money > u.Money) &&
-		(b.Points == 0 || q.Points > u.Points) && (b.Turnover == 0 || e.turnoverRoom(b, q, u) > 0)
+		(b.Points == 0 || q.Points > u.Points) && (b.Turnover == 0 || e.turnoverRoom(b, q, u, 0) > 0)
 }
 
-// turnoverRoom is the reward cost that a share of turnover still allows,
-// this receipt's own turnover included.
-func (e *eval) turnoverRoom(b *Budget, q *Quota, u BudgetUse) Money {
-	turnover, ok := addOK(int64(q.Turnover), int64(max(e.sums, 0)))
+// turnoverRoom is the reward cost that a share of turnover still allows. The
+// turnover of this receipt counts: what the customer pays after the discounts
+// so far, by points or otherwise, and back, what the caller is about to take
+// off again.
+func (e *eval) turnoverRoom(b *Budget, q *Quota, u BudgetUse, back Money) Money {
+	turnover, ok := addOK(int64(q.Turnover), int64(max(e.sums+e.paid+back, 0)))
 	if !ok {
 		return 0
 	}
@@ -324,8 +327,19 @@ func (e *eval) turnoverRoom(b *Budget, q *Quota, u BudgetUse) Money {
 	return Money(n) - q.Cost - u.Cost
 }
 
-// budgetRoom is how much money the rule's budget still allows.
-func (e *eval) budgetRoom(r *rule) (room Money, partial bool) {
+// discountRoom is turnoverRoom for a discount: each unit of it costs one and
+// lowers the turnover by one.
+func (e *eval) discountRoom(b *Budget, q *Quota, u BudgetUse, back Money) Money {
+	n, ok := mulDiv(int64(e.turnoverRoom(b, q, u, back)), hundredPct, hundredPct+int64(b.Turnover), Down)
+	if !ok {
+		return 0
+	}
+	return Money(n)
+}
+
+// budgetRoom is how much money the rule's budget still allows: of a discount
+// that is booked already, or of a gift when there is none.
+func (e *eval) budgetRoom(r *rule, discount Money) (room Money, partial bool) {
 	b := &e.rb.doc.Budgets[r.budget]
 	q := e.in.Budgets[b.ID]
 	room = math.MaxInt64
@@ -336,10 +350,45 @@ func (e *eval) budgetRoom(r *rule) (room Money, partial bool) {
 	if b.Money > 0 {
 		room = q.Money - u.Money
 	}
-	if b.Turnover > 0 {
-		room = min(room, e.turnoverRoom(b, q, u))
+	switch {
+	case b.Turnover > 0 && discount > 0:
+		room = min(room, e.discountRoom(b, q, u, discount))
+	case b.Turnover > 0:
+		room = min(room, e.turnoverRoom(b, q, u, 0))
 	}
 	return max(room, 0), b.Partial
+}
+
+// holdTurnover takes discounts back that a share of turnover does not allow
+// any more, because later ones have lowered what is paid: the last rule of the
+// budget first, and all of its discount unless the budget gives in part.
+func (e *eval) holdTurnover() {
+	for k := range e.rb.doc.Budgets {
+		b := &e.rb.doc.Budgets[k]
+		q := e.in.Budgets[b.ID]
+		if b.Turnover == 0 || q == nil {
+			continue
+		}
+		for n := len(e.cands) - 1; n >= 0; n-- {
+			r := &e.rb.rules[e.cands[n]]
+			given := e.states[r.index].discount
+			if r.budget != int32(k) || given == 0 {
+				continue
+			}
+			over := -e.turnoverRoom(b, q, e.budgetUsed(b.ID), 0)
+			if over <= 0 {
+				break
+			}
+			if b.Partial {
+				least, ok := mulDiv(int64(over), hundredPct, hundredPct+int64(b.Turnover), Up)
+				if ok {
+					given = min(given, Money(least))
+				}
+			}
+			e.takeBack(r, given, "budget")
+		}
+	}
+	e.allocs = slices.DeleteFunc(e.allocs, func(a alloc) bool { return a.amount == 0 })
 }
 
 // pointsRoom is how many points the limits and the budget of a rule allow.
@@ -366,7 +415,7 @@ func (e *eval) pointsRoom(r *rule, want Points, w *wallet) Points {
 			room = min(room, q.Points-u.Points)
 		}
 		if b.Turnover > 0 && w.doc.Value > 0 {
-			n, ok := mulDiv(int64(max(0, e.turnoverRoom(b, q, u))), onePoint, int64(w.doc.Value), Down)
+			n, ok := mulDiv(int64(max(0, e.turnoverRoom(b, q, u, 0))), onePoint, int64(w.doc.Value), Down)
 			if ok {
 				room = min(room, Points(n))
 			}
@@ -523,7 +572,7 @@ func (q Quota) Split(n int) []Quota {
 
 // Use takes what a receipt has used out of a quota, and counts its turnover.
 func (q *Quota) Use(budget string, r *Result) {
-	q.Turnover += max(0, r.Totals.Net)
+	q.Turnover += turnoverOf(r)
 	for _, u := range r.Budgets {
 		if u.Budget == budget {
 			q.Money -= u.Money

@@ -394,15 +394,16 @@ func (e *eval) capDiscounts() {
 	over := e.ruleDiscounts(len(e.allocs)) - Money(most)
 	for k := len(e.allocs) - 1; over > 0 && k >= 0; k-- {
 		if a := &e.allocs[k]; a.rule != ruleExternal && a.amount > 0 {
-			over -= e.takeBack(&e.rb.rules[a.rule], over)
+			over -= e.takeBack(&e.rb.rules[a.rule], over, "max_discount")
 		}
 	}
 	e.allocs = slices.DeleteFunc(e.allocs, func(a alloc) bool { return a.amount == 0 })
 }
 
 // takeBack takes up to over of what a rule gave off its lines again, and out
-// of the budget that paid for it. It returns how much it took.
-func (e *eval) takeBack(r *rule, over Money) Money {
+// of the budget that paid for it. It returns how much it took; why is told
+// when nothing is left.
+func (e *eval) takeBack(r *rule, over Money, why string) Money {
 	st := &e.states[r.index]
 	e.weights = e.weights[:0]
 	for _, a := range e.allocs {
@@ -429,7 +430,7 @@ func (e *eval) takeBack(r *rule, over Money) Money {
 		e.useBudget(r, BudgetUse{Money: -took, Cost: -took})
 	}
 	if st.discount == 0 {
-		st.why = "max_discount"
+		st.why = why
 		if !st.told && !st.given && st.points == 0 {
 			e.unfire(r)
 		}

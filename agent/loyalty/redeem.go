@@ -247,6 +247,7 @@ func (e *eval) book(w *way, sp *Spending, want Points) {
 		l.paid = Money(e.out[k])
 		l.cur -= l.paid
 		e.sums -= l.paid
+		e.paid += l.paid
 		e.weights = append(e.weights, e.out[k])
 	}
 	e.split.share(int64(want), e.weights, nil, e.out)
