@@ -35,15 +35,6 @@ func (rb *Rulebook) Apply(m *Member, r *Result, at time.Time) *Member {
 		}
 		n.Wallets[s.Wallet] = b
 	}
-	for _, p := range r.Paid {
-		b := n.Wallets[p.Wallet]
-		b.Active -= p.Points
-		b.Expiring = max(0, b.Expiring-p.Points)
-		if b.Expiring == 0 {
-			b.Expires = ""
-		}
-		n.Wallets[p.Wallet] = b
-	}
 	for _, s := range r.Stamps {
 		n.Stamps[s.Card] = s.Held
 	}

@@ -482,14 +482,15 @@ func (e *eval) earned() (sum Points) {
 
 func (e *eval) useProgrammeLimits() {
 	earned := e.earned()
+	_, spent := e.taken()
 	discount := e.ruleDiscounts(len(e.allocs))
 	for k := range e.rb.programmeLimits {
 		l := &e.rb.programmeLimits[k]
 		switch {
 		case l.What == "earning" && earned > 0:
 			e.useLimit(l, 0, earned, 0)
-		case l.What == "spending" && e.spentPts > 0:
-			e.useLimit(l, 0, e.spentPts, 0)
+		case l.What == "spending" && spent > 0:
+			e.useLimit(l, 0, spent, 0)
 		case l.What == "discount" && discount > 0:
 			e.useLimit(l, discount, 0, 0)
 		}

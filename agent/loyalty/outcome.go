@@ -51,6 +51,14 @@ func (e *eval) result() *Result {
 		o.spend = *e.spend
 		r.Spend = &o.spend
 	}
+	if wallet, n := e.taken(); n > 0 {
+		// Held, booked and given back as one, with what rewards cost.
+		if r.Spend == nil || o.spend.Wallet != wallet {
+			o.spend = Spending{Wallet: wallet}
+			r.Spend = &o.spend
+		}
+		o.spend.Points = n
+	}
 	e.resultLines(o)
 	if len(e.lots) > 0 {
 		r.Earned = room(r.Earned, len(e.lots))

@@ -193,7 +193,8 @@ func (e *eval) variable(name string) value {
 	case "net":
 		return moneyValue2(r.Totals.Net)
 	case "spent":
-		return pointsValue(e.spentPts)
+		_, n := e.taken()
+		return pointsValue(n)
 	case "earned":
 		return pointsValue(e.earnedInto(0))
 	}
@@ -245,8 +246,8 @@ func (e *eval) walletVariable(name string, w int32) value {
 			after += l.points
 		}
 	}
-	if e.spend != nil && e.spend.Wallet == e.rb.wallets[w].doc.ID {
-		after -= e.spentPts
+	if wallet, n := e.taken(); wallet == e.rb.wallets[w].doc.ID {
+		after -= n
 	}
 	switch name {
 	case "balance":

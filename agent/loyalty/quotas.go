@@ -201,11 +201,6 @@ const maxQuotaName = 160
 // but comes into force nowhere.
 func (rb *Rulebook) Unbooked() error {
 	var bad []string
-	for i := range rb.rules {
-		if r := &rb.rules[i]; r.cost > 0 {
-			bad = append(bad, fmt.Sprintf("rules: %s: rewards with costs are priced by eval, but not yet booked by this version; take \"costs\" out", r.id))
-		}
-	}
 	const periods = "day, week, month, quarter, year or ever"
 	for _, b := range rb.doc.Budgets {
 		if !b.Period.Span.IsZero() || b.Period.Name == "receipt" {

@@ -40,6 +40,10 @@ func (e *eval) redeem() {
 	if value <= 0 {
 		return
 	}
+	if e.paidElsewhere(sp.Wallet) {
+		sp.LimitedBy = "other_wallet"
+		return
+	}
 	bal := e.m.Wallets[sp.Wallet].Active - e.paidFrom(sp.Wallet)
 	for _, l := range e.lots { // none yet, unless they may be spent at once
 		if l.wallet == w.wallet && l.active <= e.day && e.rb.wallets[l.wallet].doc.Active.When != "next_receipt" {
@@ -190,7 +194,7 @@ func (w *way) affordable(e *eval, balance Points, value Money) (Points, string) 
 	}
 	for k := range e.rb.programmeLimits {
 		if l := &e.rb.programmeLimits[k]; l.What == "spending" && l.Points > 0 {
-			lower(Points(e.left(l, usePoints, int64(l.Points))), "limit")
+			lower(Points(e.left(l, usePoints, int64(l.Points)))-e.paidFrom(e.rb.wallets[w.wallet].doc.ID), "limit")
 		}
 	}
 	most = w.fit(most)
@@ -266,6 +270,38 @@ func (e *eval) paidFrom(wallet string) (n Points) {
 	return n
 }
 
+// paidElsewhere tells whether rewards of the catalogue were paid from another
+// wallet: a receipt takes points from one wallet, because they are held as one.
+func (e *eval) paidElsewhere(wallet string) bool {
+	return len(e.x.paid) > 0 && e.x.paid[0].Wallet != wallet
+}
+
+// taken is all the points that the receipt takes, and from which wallet.
+func (e *eval) taken() (wallet string, n Points) {
+	n = e.spentPts
+	if n > 0 {
+		wallet = e.spend.Wallet
+	}
+	for _, p := range e.x.paid {
+		wallet, n = p.Wallet, n+p.Points
+	}
+	return wallet, n
+}
+
+// mayPay tells whether the programme's limits on spending leave so much.
+func (e *eval) mayPay(wallet string, cost Points) bool {
+	for k := range e.rb.programmeLimits {
+		l := &e.rb.programmeLimits[k]
+		if l.What != "spending" {
+			continue
+		}
+		if !e.limitAllows(l) || l.Points > 0 && Points(e.left(l, usePoints, int64(l.Points)))-e.paidFrom(wallet)-e.spentFrom(wallet) < cost {
+			return false
+		}
+	}
+	return true
+}
+
 // affords says why the member cannot pay for a reward; empty: she can.
 func (e *eval) affords(r *rule) string {
 	id := e.rb.wallets[r.costWallet].doc.ID
@@ -278,6 +314,10 @@ func (e *eval) affords(r *rule) string {
 		return "offline"
 	case e.m.Wallets[id].Active-e.paidFrom(id)-e.spentFrom(id) < r.cost:
 		return "balance"
+	case !e.mayPay(id, r.cost):
+		return "limit"
+	case e.paidElsewhere(id) || e.spentPts > 0 && e.spend.Wallet != id:
+		return "other_wallet"
 	}
 	return ""
 }

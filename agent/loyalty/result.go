@@ -15,7 +15,7 @@ type Result struct {
 	Rules    []RuleEffect  `json:"rules,omitempty"` // every rule that fired, in order
 	Earned   []Earning     `json:"earned,omitempty"`
 	Spend    *Spending     `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
-	Paid     []PointsPaid  `json:"paid,omitempty"`  // points given for rewards of a catalogue
+	Paid     []PointsPaid  `json:"paid,omitempty"`  // points given for rewards of a catalogue; part of Spend.Points
 	Gifts    []Gift        `json:"gifts,omitempty"`
 	Coupons  []CouponUse   `json:"coupons,omitempty"` // used, refused (with reason) and issued
 	Stamps   []StampMove   `json:"stamps,omitempty"`
@@ -112,8 +112,8 @@ type Spending struct {
 	Wallet    string `json:"wallet"`
 	Max       Points `json:"max_points"` // the most payable on this receipt now
 	MaxValue  Money  `json:"max_value"`
-	Points    Points `json:"points"` // granted
-	Value     Money  `json:"value"`
+	Points    Points `json:"points"` // granted, with those for rewards of a catalogue
+	Value     Money  `json:"value"`  // what points pay of the basket
 	AsTender  bool   `json:"as_tender,omitempty"` // the cash software books Value as a tender, not as a discount
 	LimitedBy string `json:"limited_by,omitempty"`
 }

@@ -268,14 +268,11 @@ func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, c
 			}
 		}
 	}
+	for _, paid := range orig.Paid {
+		back += Points(p.costBack(paid))
+	}
 	if back > 0 && orig.Spend != nil {
 		r.PointsBack = []WalletPoints{{orig.Spend.Wallet, back}}
-	}
-	if p.whole {
-		// What a reward of the catalogue cost comes back with all the goods.
-		for _, paid := range orig.Paid {
-			r.PointsBack = append(r.PointsBack, WalletPoints{paid.Wallet, paid.Points})
-		}
 	}
 	// In the order and with the dates of the original lots.
 	for k := range taken {
@@ -293,6 +290,31 @@ func (rb *Rulebook) returnPoints(r *ReturnResult, orig *Result, p *returnPlan, c
 	if m != nil {
 		rb.withinBalance(r, m)
 	}
+}
+
+// costBack is what comes back of the points a reward of the catalogue cost: in
+// the share of its discount, or with all the goods when it gave none.
+func (p *returnPlan) costBack(paid PointsPaid) int64 {
+	var all, before, now int64
+	for i := range p.orig.Lines {
+		l := &p.orig.Lines[i]
+		for k, d := range l.Discounts {
+			if d.Rule == paid.Rule {
+				all += int64(d.Amount)
+				if l.Quantity != 0 {
+					before += p.parts(i, p.before[i])[2+k]
+					now += p.parts(i, p.before[i]+p.now[i])[2+k]
+				}
+			}
+		}
+	}
+	switch {
+	case all != 0:
+		return partOf(int64(paid.Points), now, all) - partOf(int64(paid.Points), before, all)
+	case p.whole:
+		return int64(paid.Points)
+	}
+	return 0
 }
 
 func lotPlace(orig *Result, e Earning) int {

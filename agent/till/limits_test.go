@@ -286,10 +286,56 @@ func TestAShareOfTurnoverFollowsReturnsOfOtherTills(t *testing.T) {
 	})
 }
 
-func TestRewardsWithCostsDoNotComeIntoForce(t *testing.T) {
-	doc := strings.Replace(limitedBook, `{"id": "thrice",`, `{"id": "thrice", "when": {"confirmed": {}}, "costs": {"points": "5", "wallet": "points"},`, 1)
-	_, reason, err := Compile([]byte(doc), 1)
-	if reason != "compile" || err == nil || !strings.Contains(err.Error(), "rewards with costs are priced by eval, but not yet booked by this version") {
-		t.Errorf("%s: %v", reason, err)
+// A reward of the catalogue is held, booked and given back like points that
+// pay: online it asks the centre, and without a link it is not given.
+func TestARewardForPoints(t *testing.T) {
+	const doc = `{"programme": {"id": "cat", "currency": "GBP"}, "wallets": [{"id": "points", "point_value": "0.01"}], "redemption": [{"wallet": "points"}],
+		"rules": [{"id": "mug", "when": {"confirmed": {"ask": {"en": "A mug for 40 points?"}}}, "costs": {"points": "40"}, "then": [{"gift": {"skus": ["MUG"]}}]},
+			{"id": "tea", "when": {"confirmed": {}}, "costs": {"points": "10"}, "then": [{"item_off": {"percent": "100", "on": {"skus": ["T"]}}}]}]}`
+	change := under(t, doc)
+	b := newBench(t, change)
+	body := func(spend, confirmed string) string {
+		return fmt.Sprintf(`{"member":%q,"currency":"GBP","spend":%q,"confirmed":[%s],"lines":[{"id":"1","sku":"T","quantity":"2","price":"3.00"}]}`,
+			b.identify(annasCard).Member.Token, spend, confirmed)
+	}
+	var look SaleAnswer
+	b.post("/v1/receipts/R1/calculate", "", body("", "")).into(t, &look)
+	if len(look.Asks) != 2 || look.Asks[0].Text != "A mug for 40 points?" || look.Spend.Points != 0 {
+		t.Errorf("asks %+v, spend %+v", look.Asks, look.Spend)
+	}
+	if a := b.post("/v1/receipts/R0/capture", "c0", `{"receipt":`+body("", `"mug"`)+`}`); a.code() != "authorise_first" {
+		t.Errorf("captured unheld: %d %s", a.status, a.body)
+	}
+	var held SaleAnswer
+	b.post("/v1/receipts/R1/authorise", "a1", body("20", `"mug","tea"`)).into(t, &held)
+	if held.Spend.Points != 7000 || held.Spend.Value != 20 || held.Totals.Discount != 300 || len(held.Gifts) != 1 || held.Hold == "" {
+		t.Errorf("held %+v, %+v", held.Spend, held.Totals)
+	}
+	b.link.set(func(l *fakeLink) {
+		if n := len(l.holds); n != 1 || l.holds[0].Points != "70.00" || l.holds[0].Wallet != "points" {
+			t.Errorf("asked to hold %+v", l.holds)
+		}
+	})
+	var done CaptureAnswer
+	b.post("/v1/receipts/R1/capture", "c1", `{"tenders":[{"kind":"cash","amount":"2.80"}]}`).into(t, &done)
+	if len(done.Result.Paid) != 2 || done.Result.Spend.Points != 7000 {
+		t.Errorf("captured %+v, %+v", done.Result.Paid, done.Result.Spend)
+	}
+	// One of two teas comes back: half of the free tea's 10 points and of the 20 that paid; the mug stays.
+	var r ReturnAnswer
+	b.post("/v1/returns/capture", "ret", `{"original":"R1","lines":[{"id":"1","quantity":"1"}]}`).into(t, &r)
+	if len(r.Result.PointsBack) != 1 || r.Result.PointsBack[0].Points != 1500 {
+		t.Errorf("half back: %+v", r.Result.PointsBack)
+	}
+	b.post("/v1/returns/capture", "ret2", `{"original":"R1","lines":[{"id":"1","quantity":"1"}]}`).into(t, &r)
+	if len(r.Result.PointsBack) != 1 || r.Result.PointsBack[0].Points != 5500 || len(r.Result.Gifts) != 1 {
+		t.Errorf("all back: %+v, %+v", r.Result.PointsBack, r.Result.Gifts)
+	}
+	// Without a link points are not spent, for rewards neither.
+	b.link.set(func(l *fakeLink) { l.silence = true })
+	var off SaleAnswer
+	b.post("/v1/receipts/R2/authorise", "a2", body("", `"mug"`)).into(t, &off)
+	if len(off.Gifts) != 0 || off.Hold != "" || off.Mode != "offline" {
+		t.Errorf("without a link: %+v", off.Result)
 	}
 }
