@@ -112,8 +112,8 @@ type Spending struct {
 	Wallet    string `json:"wallet"`
 	Max       Points `json:"max_points"` // the most payable on this receipt now
 	MaxValue  Money  `json:"max_value"`
-	Points    Points `json:"points"` // granted, with those for rewards of a catalogue
-	Value     Money  `json:"value"`  // what points pay of the basket
+	Points    Points `json:"points"`              // granted, with those for rewards of a catalogue
+	Value     Money  `json:"value"`               // what points pay of the basket
 	AsTender  bool   `json:"as_tender,omitempty"` // the cash software books Value as a tender, not as a discount
 	LimitedBy string `json:"limited_by,omitempty"`
 }
