@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,7 +76,7 @@ type Agent struct {
 	log      *slog.Logger
 	dir      string
 	id       *Identity // nil: not enrolled
-	tls      *tls.Config
+	creds    *credentials
 	journal  *store.Journal
 	cache    *store.Cache
 	rules    *rulebooks
@@ -152,7 +151,7 @@ func (a *Agent) open() (err error) {
 	if a.id, err = LoadIdentity(a.dir); err != nil {
 		return err
 	}
-	if a.tls, err = TLS(a.o.Settings.Centre.CAFile); err != nil {
+	if a.creds, err = newCredentials(a.dir, a.o.Settings.Centre.CAFile, a.id); err != nil {
 		return err
 	}
 	if a.devices, err = buildDevices(a.o.Registry, a.o.Settings.Devices, a.log, a.o.Now); err != nil {
@@ -373,6 +372,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.id != nil {
 		g.Add("link", a.runLink)
+		g.Add("certificate", a.keepCertificate)
 	} else {
 		g.Add("enrolment", a.enrolLater)
 	}
@@ -437,8 +437,14 @@ func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
 		url = a.o.Settings.Centre.URL
 	}
 	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }}
+	if err := loopbackOnly(url); err != nil { // the till sells; it only has no link
+		a.log.Error("no link", "error", err)
+		a.health.Raise(health.LinkRefused, "", err.Error())
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	s, err := uplink.New(uplink.Config{URL: url, Key: a.id.Key(), Outbox: box, Applier: apply, Agent: a.o.Version, Boot: a.clock.boot,
-		Bundle: a.rules.number, TLS: a.tls, Dial: a.o.Host.Dial, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now, Random: a.o.Host.Random})
+		Bundle: a.rules.number, TLS: a.creds.client(), Dial: a.o.Host.Dial, Log: a.log, Timing: a.o.Timing, OnState: a.linkState, Now: a.o.Now, Random: a.o.Host.Random})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func (e *Enrolment) prepare() (*Pending, error) {
 	}
 	code, ok := wire.NormaliseCode(e.Code)
 	if !ok {
-		return nil, errors.New("the code is not complete: three groups of four characters")
+		return nil, errors.New("the code is not complete: three or four groups of four characters")
 	}
 	server, err := serverURL(e.Server)
 	if err != nil {
@@ -155,7 +156,8 @@ func serverURL(server string) (string, error) {
 	default:
 		return "", fmt.Errorf("server %q: want https://host", server)
 	}
-	return u.Scheme + "://" + u.Host, nil
+	server = u.Scheme + "://" + u.Host
+	return server, loopbackOnly(server)
 }
 
 func validTill(s string) bool {
@@ -179,8 +181,16 @@ func Enrol(ctx context.Context, e Enrolment) (*Identity, error) {
 func (p *Pending) enrol(ctx context.Context, e *Enrolment) (*Identity, error) {
 	key := ed25519.NewKeyFromSeed(p.PrivateKey)
 	host, _ := os.Hostname()
-	q := wire.EnrolRequest{Code: p.Code, PublicKey: key.Public().(ed25519.PublicKey), Host: host, Agent: e.Version, Till: p.Till}
-	answer, err := ask(ctx, p.Server, q, e.TLS)
+	secret, mark := wire.SplitCode(p.Code)
+	config, seen := e.TLS, []byte(nil)
+	if mark != "" { // the code says whom to believe, and nobody else is
+		if !strings.HasPrefix(p.Server, "https:") {
+			return nil, fmt.Errorf("server %q: this code belongs to a centre with TLS; want https://", p.Server)
+		}
+		config = marked(secret, mark, &seen)
+	}
+	q := wire.EnrolRequest{Code: secret, PublicKey: key.Public().(ed25519.PublicKey), Host: host, Agent: e.Version, Till: p.Till}
+	answer, err := ask(ctx, p.Server, q, config)
 	var refused *EnrolError
 	if errors.As(err, &refused) && refused.Final() {
 		p.Refused = refused.Error()
@@ -190,6 +200,9 @@ func (p *Pending) enrol(ctx context.Context, e *Enrolment) (*Identity, error) {
 		return nil, err
 	}
 	i := &Identity{EnrolAnswer: *answer, PrivateKey: p.PrivateKey, Server: p.Server, Enrolled: e.Now().UTC().Truncate(time.Second)}
+	if err := i.settle(seen); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Server, err)
+	}
 	if err := SaveTrust(e.Dir, i.Root); err != nil {
 		return nil, fmt.Errorf("%s: which keys to believe: %w", p.Server, err)
 	}
@@ -201,6 +214,30 @@ func (p *Pending) enrol(ctx context.Context, e *Enrolment) (*Identity, error) {
 		return nil, fmt.Errorf("forget the code: %w", err)
 	}
 	return i, nil
+}
+
+// settle checks what the centre said of certificates against what was seen on
+// the line: the authority that is pinned is the one the code named.
+func (i *Identity) settle(seen []byte) error {
+	if seen != nil {
+		if len(i.Authority) > 0 && !bytes.Equal(seen, i.Authority) {
+			return errors.New("the answer names another authority than the certificate")
+		}
+		i.Authority = seen
+	} else {
+		i.Authority = nil // by whom we were sent here is not for the answer to say
+	}
+	if err := loopbackOnly(i.SyncURL); err != nil {
+		return err
+	}
+	if seen != nil && !strings.HasPrefix(i.SyncURL, "wss:") {
+		return fmt.Errorf("sync address %q is without TLS", i.SyncURL)
+	}
+	if len(i.Certificate) == 0 {
+		return nil
+	}
+	_, err := pair(i.Certificate, i.Key())
+	return err
 }
 
 // ask sends the request and checks the answer.
@@ -218,6 +255,10 @@ func ask(ctx context.Context, server string, q wire.EnrolRequest, tlsConfig *tls
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
+	var stranger x509.UnknownAuthorityError
+	if errors.As(err, &stranger) {
+		return nil, fmt.Errorf("ask %s: %w; type the whole code, whose last group names the centre's own authority, or set centre.ca_file", host, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", host, err)
 	}

@@ -49,7 +49,7 @@ func (a *Agent) enrolLater(ctx context.Context) error {
 			tell("the centre refused: " + p.Refused)
 			wait = enrolPauseMin
 		default:
-			id, err := p.enrol(ctx, &Enrolment{Dir: a.dir, Version: a.o.Version, TLS: a.tls, Now: a.o.Now})
+			id, err := p.enrol(ctx, &Enrolment{Dir: a.dir, Version: a.o.Version, TLS: a.creds.tls, Now: a.o.Now})
 			if err == nil {
 				a.log.Info("enrolled", "device", id.Device, "store", id.Store, "till", id.Till)
 				return ErrEnrolled

@@ -3,8 +3,6 @@ package agent
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,20 +87,4 @@ func secret(dir string) ([]byte, error) {
 		return nil, fmt.Errorf("write secret: %w", err)
 	}
 	return b, nil
-}
-
-// TLS makes the client settings for a private authority; nil for the system's.
-func TLS(caFile string) (*tls.Config, error) {
-	if caFile == "" {
-		return &tls.Config{MinVersion: tls.VersionTLS13}, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read certificates: %s holds none", caFile)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}, nil
 }

@@ -268,7 +268,9 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	}
 	if a.Centre.URL != "" {
 		if u, err := url.Parse(a.Centre.URL); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-			bad("centre.url", show(a.Centre.URL), "want wss://host/path (ws:// for a trial)")
+			bad("centre.url", show(a.Centre.URL), "want wss://host/path (ws:// on this machine only)")
+		} else if ip := net.ParseIP(u.Hostname()); u.Scheme == "ws" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			bad("centre.url", show(a.Centre.URL), "without TLS only on this machine; want wss://")
 		}
 	}
 	if a.Centre.CAFile != "" && !absolute(a.Centre.CAFile) {

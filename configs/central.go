@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -53,17 +54,22 @@ type CentralLog struct {
 	Format string `toml:"format"`
 }
 
-// CentralTLS is the certificate of the listen address. Both or none.
+// CentralTLS is how the listen address is protected.
 type CentralTLS struct {
+	// Mode is on or off. On: TLS 1.3 with Cert and Key, or, without them, by an
+	// authority of the centre's own, made at the first start in the folder tls of
+	// the data folder; tills then have certificates as well. Off: plain HTTP, for
+	// this machine alone or behind a proxy that ends TLS and is named in url.
+	Mode string `toml:"mode"`
 	// Cert is a PEM file with the certificate and its chain.
 	Cert string `toml:"cert"`
-	// Key is a PEM file with the private key.
+	// Key is a PEM file with the private key. Both or none.
 	Key string `toml:"key"`
 }
 
 // DefaultCentral returns the settings of a centre without a settings file.
 func DefaultCentral() Central {
-	return Central{Version: 1, Listen: "127.0.0.1:8760", OfflineSpending: "off", Log: CentralLog{Level: "info", Format: "text"}}
+	return Central{Version: 1, Listen: "127.0.0.1:8760", OfflineSpending: "off", TLS: CentralTLS{Mode: "on"}, Log: CentralLog{Level: "info", Format: "text"}}
 }
 
 // LoadCentral reads and checks a settings file. The error is ErrNoFile when
@@ -93,6 +99,11 @@ func (c *Central) Check() error {
 	d := &decoder{}
 	c.check(d.add)
 	return d.err()
+}
+
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
 }
 
 func (c *Central) check(bad func(field, found, remedy string)) {
@@ -125,6 +136,10 @@ func (c *Central) check(bad func(field, found, remedy string)) {
 		bad("signing_key", show(c.SigningKey), "want an absolute path")
 	}
 	oneOf(bad, "offline_spending", c.OfflineSpending, []string{"off", "leases"})
+	oneOf(bad, "tls.mode", c.TLS.Mode, []string{"on", "off"})
+	if c.TLS.Mode == "off" && !strings.HasPrefix(c.URL, "https:") && !loopback(c.Listen) {
+		bad("tls.mode", show(c.TLS.Mode), "want on beyond this machine, or url = \"https://…\" of the proxy that ends TLS")
+	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		bad("tls", "", "cert and key are given together")
 	}

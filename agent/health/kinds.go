@@ -14,6 +14,7 @@ var (
 	RulebookOld    = Kind{Code: "rulebook_old", Title: "Long without word about the rulebook", Severity: Warning}
 	RulebookBad    = Kind{Code: "rulebook_rejected", Title: "A new rulebook was rejected", Severity: Warning}
 	RootRefused    = Kind{Code: "root_refused", Title: "Keys that count could not be verified: somebody may have the centre", Severity: Bad}
+	CertificateOld = Kind{Code: "certificate_old", Title: "The till's certificate could not be renewed", Severity: Warning}
 	DeviceDown     = Kind{Code: "device_down", Title: "Device not ready", Severity: Warning}
 	SlipLost       = Kind{Code: "slip_not_printed", Title: "A slip could not be printed", Severity: Notice}
 	CacheRebuilt   = Kind{Code: "cache_rebuilt", Title: "The member cache was damaged and is being rebuilt", Severity: Notice}

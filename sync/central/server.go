@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/tillside/tillside/sync/central/access"
+	"github.com/tillside/tillside/sync/central/authority"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/httpapi"
 	"github.com/tillside/tillside/sync/central/keys"
@@ -37,6 +39,9 @@ type Config struct {
 	SignKey string         // file of the key that signs rulebooks; keys/rulebook.key in Dir when empty
 	Cert    string         // PEM files; both or none
 	CertKey string
+	// OwnTLS, without Cert, is TLS by an authority of our own, in the folder tls
+	// of Dir.
+	OwnTLS  bool
 	Version string
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -63,7 +68,8 @@ type Server struct {
 	listener net.Listener
 	engine   *Engine
 	tls      bool
-	gaps     map[wire.Lane][]gap // set in Open, never changed
+	own      *authority.Authority // nil: TLS by other means, or none
+	gaps     map[wire.Lane][]gap  // set in Open, never changed
 
 	// Password of the first operator, when this start made one. It is not
 	// kept anywhere else.
@@ -93,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, failed: make(chan error, 1), tls: cfg.Cert != ""}
+	s := &Server{cfg: cfg, log: cfg.Log, failed: make(chan error, 1), tls: cfg.Cert != "" || cfg.OwnTLS}
 	defer func() {
 		if err != nil {
 			s.release()
@@ -128,8 +134,17 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.hub, err = hub.New(hub.Config{Backend: &backend{s}, Central: cfg.Version, Log: cfg.Log, Timing: cfg.Timing, Now: cfg.Now}); err != nil {
 		return nil, err
 	}
+	if cfg.OwnTLS && cfg.Cert == "" {
+		if s.own, err = Authority(cfg.Dir, cfg.Listen, cfg.URL, cfg.Hosts, cfg.Now); err != nil {
+			return nil, err
+		}
+		if _, err = s.own.Server(); err != nil { // told now, not to the first till
+			return nil, err
+		}
+	}
 	handler, err := httpapi.New(httpapi.Config{
-		DB: s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
+		Authority: s.own,
+		DB:        s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
 		URL: cfg.URL, Hosts: cfg.Hosts, TLS: s.tls, Version: cfg.Version, Log: cfg.Log, Now: cfg.Now,
 	})
 	if err != nil {
@@ -144,7 +159,10 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
-	if s.tls {
+	switch {
+	case s.own != nil:
+		s.listener = tls.NewListener(s.listener, s.own.TLS())
+	case s.tls:
 		cert, err := tls.LoadX509KeyPair(cfg.Cert, cfg.CertKey)
 		if err != nil {
 			return nil, fmt.Errorf("read certificate: %w", err)
@@ -173,6 +191,23 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.log.Info("centre is up", "address", s.Address(), "version", cfg.Version)
 	return s, nil
+}
+
+// Authority opens the centre's own authority; it is made at the first call. The
+// commands use it to complete one-time codes.
+func Authority(dir, listen, address string, hosts []string, now func() time.Time) (*authority.Authority, error) {
+	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
+		hosts = append([]string{u.Hostname()}, hosts...)
+	}
+	return authority.Open(filepath.Join(dir, "tls"), authority.Names(listen, hosts...), now)
+}
+
+// CAFile is the certificate of our own authority; empty when there is none.
+func (s *Server) CAFile() string {
+	if s.own == nil {
+		return ""
+	}
+	return s.own.File()
 }
 
 // KeyFile is where the signing key of rulebooks lies when nothing else is said.

@@ -16,7 +16,7 @@ const helloLimit = 16 << 10
 
 // welcome finds out who is there and whether the session may begin. It
 // returns a registered session, or an error after REFUSE was sent.
-func (h *Hub) welcome(c *wsconn.Conn, guard *wsconn.Guarded, remote string) (*session, error) {
+func (h *Hub) welcome(c *wsconn.Conn, guard *wsconn.Guarded, remote, bound string) (*session, error) {
 	c.Limit(helloLimit)
 	ch := &wire.Challenge{Nonce: make([]byte, wire.NonceSize), Version: wire.Version, MinVersion: wire.MinVersion,
 		SendMS: h.cfg.Now().UnixMilli()}
@@ -30,6 +30,9 @@ func (h *Hub) welcome(c *wsconn.Conn, guard *wsconn.Guarded, remote string) (*se
 	}
 	received := h.cfg.Now()
 	body, dev, refuse := h.identify(hello, ch.Nonce)
+	if refuse == nil && bound != "" && bound != body.Device {
+		refuse = &wire.Refuse{Code: wire.RefuseSignature, Message: "the certificate is another device's"}
+	}
 	if refuse == nil && body.Version > wire.Version || refuse == nil && body.Version < wire.MinVersion {
 		refuse = &wire.Refuse{Code: wire.RefuseVersion, Message: fmt.Sprintf("this centre speaks %d to %d", wire.MinVersion, wire.Version)}
 	}

@@ -151,7 +151,16 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.pending[c] = struct{}{}
 	remote := r.RemoteAddr
-	h.wg.Go(func() { h.serve(c, taker.conn, remote) })
+	bound, _ := r.Context().Value(boundKey{}).(string)
+	h.wg.Go(func() { h.serve(c, taker.conn, remote, bound) })
+}
+
+type boundKey struct{}
+
+// WithDevice binds a request to the device its TLS certificate names: a HELLO of
+// another device is refused.
+func WithDevice(ctx context.Context, device string) context.Context {
+	return context.WithValue(ctx, boundKey{}, device)
 }
 
 // hijacker puts our deadlines between the websocket and the network.
@@ -175,8 +184,8 @@ func (w *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // serve runs one connection to its end.
-func (h *Hub) serve(c *wsconn.Conn, guard *wsconn.Guarded, remote string) {
-	s, err := h.welcome(c, guard, remote)
+func (h *Hub) serve(c *wsconn.Conn, guard *wsconn.Guarded, remote, bound string) {
+	s, err := h.welcome(c, guard, remote, bound)
 	h.mu.Lock()
 	delete(h.pending, c)
 	h.mu.Unlock()

@@ -79,7 +79,7 @@ func leaveRunning(ctx context.Context, out io.Writer, w *world.World) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\ncentre          http://%s/   admin, password %s\n", w.CentreAddress(), password)
+	fmt.Fprintf(out, "\ncentre          https://%s/   admin, password %s\n", w.CentreAddress(), password)
 	for _, t := range w.Tills {
 		at := "http://" + t.Cash.Address()
 		fmt.Fprintf(out, "\ntill %s (%s)\n", t.Name, t.Language)

@@ -14,6 +14,7 @@ package world
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func New(ctx context.Context, bin, dir string) (*World, error) {
 		Name: "centre", Path: w.program("tillside-central"),
 		Args:    []string{"run", "--data", data, "--listen", "127.0.0.1:0"},
 		LogFile: filepath.Join(dir, "centre.log"),
-		Ready:   func() bool { return healthy(readAddress(data)) },
+		Ready:   func() bool { return healthy("https", readAddress(data)) },
 	}
 	return w, w.Centre.Start(ctx)
 }
@@ -137,7 +138,7 @@ func (w *World) AddTill(ctx context.Context, store, name, language string, colum
 	t.Agent = &Process{
 		Name: "till " + name, Path: w.program("tillside"), Args: []string{"run", "--config", config},
 		LogFile: filepath.Join(base, "agent.log"),
-		Ready:   func() bool { return healthy(readAddress(t.Dir)) },
+		Ready:   func() bool { return healthy("http", readAddress(t.Dir)) },
 	}
 	t.Cash.Address = func() string { return readAddress(t.Dir) }
 	w.Tills = append(w.Tills, t)
@@ -188,7 +189,7 @@ func (t *Till) enrol(ctx context.Context, w *World, config string) error {
 		return fmt.Errorf("till add answered %q: %w", out, errors.Join(err, errors.New("no code in it")))
 	}
 	agent := w.program("tillside")
-	if _, err := Run(ctx, agent, "enrol", "--config", config, "--server", "http://"+t.Link.Addr(), "--code", added.Code); err != nil {
+	if _, err := Run(ctx, agent, "enrol", "--config", config, "--server", "https://"+t.Link.Addr(), "--code", added.Code); err != nil {
 		return err
 	}
 	token, err := Run(ctx, agent, "token", "add", "cash", "--config", config)
@@ -278,12 +279,15 @@ func (w *World) Close() {
 	w.Centre.Stop()
 }
 
-func healthy(address string) bool {
+// healthy asks a program that has just started. Whose certificate it shows is
+// for the tills to judge.
+func healthy(scheme, address string) bool {
 	if address == "" {
 		return false
 	}
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + address + "/healthz")
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(scheme + "://" + address + "/healthz")
 	if err != nil {
 		return false
 	}

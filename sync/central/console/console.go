@@ -43,9 +43,11 @@ type Config struct {
 	// Explain says why a receipt came out as it did.
 	Explain func(bundle int64, r *loyalty.Result, language string) (*loyalty.Explanation, error)
 	Secure  bool // cookies over TLS only
-	Version string
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Complete adds the mark of our authority to a one-time code; nil: nothing.
+	Complete func(code string) string
+	Version  string
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 type console struct {

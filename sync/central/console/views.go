@@ -107,6 +107,9 @@ func (c *console) addTill(v *view) error {
 	if err != nil {
 		return err
 	}
+	if c.Complete != nil {
+		code = c.Complete(code)
+	}
 	return v.showTills(http.StatusOK, map[string]any{"Code": code, "Expires": expires, "Store": store, "Till": till})
 }
 

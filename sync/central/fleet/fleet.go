@@ -124,6 +124,7 @@ func Enrol(tx *db.Tx, q *wire.EnrolRequest, now time.Time, random io.Reader) (*D
 	if !ok {
 		return nil, ErrCodeUnknown
 	}
+	code, _ = wire.SplitCode(code) // a till keeps the rest to itself
 	var want []byte
 	var expires, used int64
 	var tries int

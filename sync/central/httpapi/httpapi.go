@@ -1,8 +1,9 @@
 // Package httpapi is the centre's HTTP surface: what tills, browsers and
 // monitoring may call, and the checks that come before any of it.
 //
-//	POST /v1/enrol   a new till with a one-time code
-//	GET  /v1/sync    the sessions of the tills (package hub)
+//	POST /v1/enrol        a new till with a one-time code
+//	POST /v1/certificate  a till's certificate for another 90 days
+//	GET  /v1/sync         the sessions of the tills (package hub)
 //	GET  /healthz    200 while the database answers
 //	GET  /metrics    figures for Prometheus, nothing about persons
 //	/                pages for people (package console)
@@ -26,12 +27,14 @@ import (
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/access"
+	"github.com/tillside/tillside/sync/central/authority"
 	"github.com/tillside/tillside/sync/central/console"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
 	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/wire"
 )
 
@@ -48,9 +51,12 @@ type Config struct {
 	URL     string   // how tills reach us; empty: as they did
 	Hosts   []string // names browsers may use; empty: any
 	TLS     bool     // we end TLS ourselves
-	Version string
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Authority of our own; nil: certificates come from elsewhere, and tills have
+	// none.
+	Authority *authority.Authority
+	Version   string
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 type api struct {
@@ -61,14 +67,19 @@ type api struct {
 // New builds the handler.
 func New(cfg Config) (http.Handler, error) {
 	a := &api{Config: cfg}
-	pages, err := console.New(console.Config{DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop, Explain: cfg.Explain,
+	var complete func(string) string
+	if cfg.Authority != nil {
+		complete = cfg.Authority.Code
+	}
+	pages, err := console.New(console.Config{Complete: complete, DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop, Explain: cfg.Explain,
 		Secure: cfg.TLS || strings.HasPrefix(cfg.URL, "https:"), Version: cfg.Version, Log: cfg.Log, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.EnrolPath, a.enrol)
-	mux.Handle("GET "+wire.SyncPath, cfg.Sync)
+	mux.Handle("GET "+wire.SyncPath, a.certified(cfg.Sync))
+	mux.HandleFunc("POST "+wire.CertificatePath, a.certificate)
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("GET /metrics", a.metrics)
 	mux.Handle("/", a.hosts(pages))
@@ -147,6 +158,12 @@ func (a *api) enrol(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		answer.Root = st.SignedRoot()
+		if a.Authority != nil {
+			answer.Authority = a.Authority.DER()
+			if answer.Certificate, err = a.Authority.Device(d.ID, d.Key); err != nil {
+				return err
+			}
+		}
 		return access.Note(tx, "technician", "enrol", d.Store+"/"+d.Till, d.ID+" on "+d.Host+" from "+address, now)
 	})
 	switch {
@@ -168,6 +185,73 @@ func (a *api) enrol(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(answer)
 	}
+}
+
+// certified lets only tills with a certificate of ours through, where we end TLS
+// with our own authority: mutual TLS. Which till it is must be the one that the
+// signed HELLO names.
+func (a *api) certified(next http.Handler) http.Handler {
+	if a.Authority == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		device, err := a.Authority.Peer(r.TLS)
+		if err != nil {
+			a.Log.Warn("session refused", "remote", r.RemoteAddr, "device", device, "reason", err)
+			code := "certificate_needed"
+			if errors.Is(err, authority.ErrExpired) {
+				code = "certificate_expired"
+			}
+			refuse(w, http.StatusForbidden, wire.Error{Code: code, Message: err.Error(), Hint: "renew it: POST " + wire.CertificatePath})
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(hub.WithDevice(r.Context(), device)))
+	})
+}
+
+// certificate renews a till's certificate. Its key proves who asks; that its
+// certificate has ended meanwhile does not matter, that it is revoked does.
+func (a *api) certificate(w http.ResponseWriter, r *http.Request) {
+	if a.Authority == nil {
+		refuse(w, http.StatusNotFound, wire.Error{Code: "no_authority", Message: "this centre has no authority of its own"})
+		return
+	}
+	if len(r.Header.Values("Origin")) > 0 {
+		refuse(w, http.StatusForbidden, wire.Error{Code: "forbidden", Message: "web pages have no certificates"})
+		return
+	}
+	var q wire.CertificateRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10)).Decode(&q); err != nil || !wire.ValidDevice(q.Device) {
+		refuse(w, http.StatusBadRequest, wire.Error{Code: "malformed", Message: "the request is not the JSON of a certificate request"})
+		return
+	}
+	var d *fleet.Device
+	err := a.DB.Read(r.Context(), func(tx *db.Tx) (err error) { d, err = fleet.ByID(tx, q.Device); return err })
+	switch {
+	case err != nil && !errors.Is(err, fleet.ErrUnknown):
+		a.Log.Error("renew certificate", "error", err)
+		refuse(w, http.StatusInternalServerError, wire.Error{Code: "internal", Message: "the centre could not look the device up", Hint: "try again"})
+		return
+	case err != nil || q.Verify(d.Key) != nil:
+		// Unknown and wrongly signed look the same to who asks.
+		a.Log.Warn("certificate refused", "device", q.Device, "remote", r.RemoteAddr, "reason", "signature")
+		refuse(w, http.StatusForbidden, wire.Error{Code: "signature", Message: "not signed by the key of a known device"})
+		return
+	case d.State == fleet.Revoked:
+		a.Log.Warn("certificate refused", "device", q.Device, "remote", r.RemoteAddr, "reason", "revoked")
+		refuse(w, http.StatusForbidden, wire.Error{Code: "revoked", Message: "this device is revoked", Hint: "enrol the till again"})
+		return
+	}
+	der, err := a.Authority.Device(d.ID, d.Key)
+	if err != nil {
+		a.Log.Error("renew certificate", "error", err)
+		refuse(w, http.StatusInternalServerError, wire.Error{Code: "internal", Message: "the certificate could not be made"})
+		return
+	}
+	a.Log.Info("certificate renewed", "device", d.ID, "remote", r.RemoteAddr)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(wire.CertificateAnswer{Certificate: der})
 }
 
 // syncURL is where the till opens its sessions.

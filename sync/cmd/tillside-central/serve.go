@@ -23,7 +23,8 @@ func runCommand(p *program) *cobra.Command {
 	c := &cobra.Command{
 		Use: "run", Short: "Serve tills and pages until stopped", Args: args(cobra.NoArgs),
 		Long: `Serves tills and pages until stopped. The real address is printed and written
-to the file "address" in the data folder. At the first start the password of
+to the file "address" in the data folder. It speaks TLS, with a certificate of
+its own authority unless the settings name another. At the first start the password of
 the operator "admin" is printed, once.`,
 		Example: "  tillside-central run\n  tillside-central run --data ./centre --listen 127.0.0.1:0",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,6 +36,9 @@ the operator "admin" is printed, once.`,
 			}
 			if url != "" {
 				p.cfg.URL = url
+			}
+			if err := p.cfg.Check(); err != nil { // the flags may not fit the settings
+				return &usageError{err}
 			}
 			return p.serve(cmd)
 		},
@@ -49,13 +53,16 @@ func (p *program) serve(cmd *cobra.Command) error {
 	s, err := central.Open(ctx, central.Config{
 		Dir: p.cfg.Data, Listen: p.cfg.Listen, URL: p.cfg.URL, Hosts: p.cfg.Hosts, Zone: p.zone,
 		SignKey: p.cfg.SigningKey, Lend: p.cfg.OfflineSpending == "leases",
-		Cert: p.cfg.TLS.Cert, CertKey: p.cfg.TLS.Key, Version: version, Log: p.log(),
+		Cert: p.cfg.TLS.Cert, CertKey: p.cfg.TLS.Key, OwnTLS: p.ownTLS(), Version: version, Log: p.log(),
 	})
 	if err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Tillside central is at %s, data in %s\n", s.URL(), p.cfg.Data)
+	if f := s.CAFile(); f != "" {
+		fmt.Fprintf(out, "Its certificate is signed by %s; let browsers trust that file\n", f)
+	}
 	if s.KeysMade {
 		fmt.Fprint(out, keysMade(keys.FilesIn(p.keyFile(""))))
 	}

@@ -32,7 +32,8 @@ func tillAdd(p *program) *cobra.Command {
 		Use: "add", Short: "Make a one-time code that enrols a till", Args: args(cobra.NoArgs),
 		Long: `Makes a one-time code for a till, and the till when it is new. The code lasts 24
 hours, works once and dies after five wrong tries; a new code ends the one
-before. Type it at the till:
+before. Its last group is the mark of this centre's authority: the till compares
+it before it sends the code. Type it at the till:
 
   tillside enrol --server URL --code CODE`,
 		Example: "  tillside-central till add --store warsaw-1 --till 3",
@@ -55,6 +56,9 @@ before. Type it at the till:
 				if err != nil {
 					return err
 				}
+				if code, err = p.complete(code); err != nil {
+					return err
+				}
 				out := cmd.OutOrStdout()
 				if asJSON {
 					return printJSON(out, map[string]any{"store": store, "till": till, "code": code, "expires": expires.UTC().Format(time.RFC3339)})
@@ -72,13 +76,28 @@ before. Type it at the till:
 	return c
 }
 
+// ownTLS tells whether the centre ends TLS with its own authority.
+func (p *program) ownTLS() bool { return p.cfg.TLS.Mode == "on" && p.cfg.TLS.Cert == "" }
+
+// complete adds the mark of the centre's authority to a one-time code.
+func (p *program) complete(code string) (string, error) {
+	if !p.ownTLS() {
+		return code, nil
+	}
+	a, err := central.Authority(p.cfg.Data, p.cfg.Listen, p.cfg.URL, p.cfg.Hosts, time.Now)
+	if err != nil {
+		return "", err
+	}
+	return a.Code(code), nil
+}
+
 // server is the address to type at a till, as far as it is known here.
 func (p *program) server() string {
 	if p.cfg.URL != "" {
 		return p.cfg.URL
 	}
 	scheme := "http://"
-	if p.cfg.TLS.Cert != "" {
+	if p.cfg.TLS.Mode == "on" {
 		scheme = "https://"
 	}
 	if b, err := os.ReadFile(filepath.Join(p.cfg.Data, central.AddressFile)); err == nil {
