@@ -38,7 +38,7 @@ type Timing struct {
 	Ping      time.Duration // between pings, 20 s
 	ReadLimit time.Duration // silence after which the connection is dead, 50 s
 	Write     time.Duration // one chunk onto the network, 10 s
-	Hello     time.Duration // from the connection to WELCOME, 15 s
+	Hello     time.Duration // from the connection to WELCOME, 30 s
 	Probe     time.Duration // for an older session to show that it lives, 5 s
 	Busy      time.Duration // asked of a till when Ingest fails, 5 s
 	FeedRetry time.Duration // after a Feed that failed at either end, 30 s
@@ -57,7 +57,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Ping, 20*time.Second)
 	set(&t.ReadLimit, 50*time.Second)
 	set(&t.Write, 10*time.Second)
-	set(&t.Hello, 15*time.Second)
+	set(&t.Hello, 30*time.Second)
 	set(&t.Probe, 5*time.Second)
 	set(&t.Busy, 5*time.Second)
 	set(&t.FeedRetry, 30*time.Second)

@@ -48,6 +48,15 @@ type sent struct {
 
 func newHeadOffice(t testing.TB) *headOffice {
 	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newHeadOfficeAt(t, ln)
+}
+
+func newHeadOfficeAt(t testing.TB, ln net.Listener) *headOffice {
+	t.Helper()
 	store, err := hubtest.Open("")
 	if err != nil {
 		t.Fatal(err)
@@ -75,10 +84,6 @@ func newHeadOffice(t testing.TB) *headOffice {
 		t.Fatal(err)
 	}
 	if o.hub, err = hub.New(hub.Config{Backend: store}); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
@@ -133,6 +138,8 @@ type shop struct {
 	http *http.Client
 
 	calls []*call
+
+	command func(path string, args ...string) *exec.Cmd // nil: exec.Command
 }
 
 // call is one call of the cash program: what it sent, and what it was told.
@@ -186,7 +193,11 @@ func (s *shop) startOn(dir string, more ...string) error {
 		return err
 	}
 	s.log = log
-	s.cmd = exec.Command(program(s.t, "tillside"), append([]string{"run", "--data", dir, "--listen", "127.0.0.1:0"}, more...)...)
+	command := s.command
+	if command == nil {
+		command = exec.Command
+	}
+	s.cmd = command(program(s.t, "tillside"), append([]string{"run", "--data", dir, "--listen", "127.0.0.1:0"}, more...)...)
 	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -329,10 +340,16 @@ type (
 func (s *shop) do(does, receipt, path, body string) (int, string) {
 	c := &call{Path: path, Key: fmt.Sprintf("%s-%d", receipt, len(s.calls)), Body: body, Receipt: receipt, Does: does}
 	s.calls = append(s.calls, c)
-	s.disk.Note(asked{len(s.calls)})
+	s.note(asked{len(s.calls)})
 	status, answer := s.again(c)
-	s.disk.Note(answered{len(s.calls)})
+	s.note(answered{len(s.calls)})
 	return status, answer
+}
+
+func (s *shop) note(v any) {
+	if s.disk != nil {
+		s.disk.Note(v)
+	}
 }
 
 // again makes a call, or makes it again.
