@@ -81,6 +81,7 @@ type Agent struct {
 	cache    *store.Cache
 	rules    *rulebooks
 	clock    *clockwork
+	contact  *contact
 	health   *health.Tracker
 	devices  *deviceSet
 	link     *link
@@ -250,6 +251,10 @@ func (a *Agent) openStores() error {
 	if err := a.clock.load(a.journal); err != nil {
 		return err
 	}
+	a.contact = &contact{now: a.o.Now, online: func() bool { return a.link != nil && a.link.Online() }}
+	if err := a.contact.load(a.journal); err != nil {
+		return err
+	}
 	if err := a.rules.load(a.cache); err != nil {
 		a.log.Error("rulebook not loaded", "error", err)
 	}
@@ -276,7 +281,7 @@ func (a *Agent) buildTill() error {
 	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
 	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, Idle: s.Display.Idle, WholeSlip: s.Slip.Content == "receipt",
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
-		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
+		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Contact: a.contact.at, Acked: a.acked, Trusted: a.clock.trusted, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now}
 	if a.id != nil {
 		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
@@ -308,6 +313,19 @@ func (a *Agent) closed() string {
 	return ""
 }
 
+// acked is the last record that the centre has.
+func (a *Agent) acked() uint64 {
+	box := a.journal.Box()
+	if box == nil {
+		return 0
+	}
+	h, err := box.Acked()
+	if err != nil {
+		return 0
+	}
+	return h.Seq
+}
+
 // queue tells what waits for the centre.
 func (a *Agent) queue() (uint64, int, time.Time) {
 	box := a.journal.Box()
@@ -326,6 +344,15 @@ func (a *Agent) Addr() net.Addr { return a.listener.Addr() }
 
 // Till is the counter, for tests.
 func (a *Agent) Till() *till.Till { return a.till }
+
+// Online tells whether the centre would be asked now.
+func (a *Agent) Online() bool { return a.link.Online() }
+
+// Queued is how many records the centre does not have yet.
+func (a *Agent) Queued() uint64 { n, _, _ := a.queue(); return n }
+
+// Cursor tells how far a lane of the centre was applied.
+func (a *Agent) Cursor(l wire.Lane) (uint64, error) { return a.cache.Cursor(string(l)) }
 
 // Identity tells who this till is; nil when it is not enrolled.
 func (a *Agent) Identity() *Identity { return a.id }
@@ -517,7 +544,7 @@ func (a *Agent) Close() error {
 	if err := os.Remove(filepath.Join(a.dir, AddressFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.log.Warn("address file", "error", err)
 	}
-	saved := a.clock.save(a.journal)
+	saved := errors.Join(a.clock.save(a.journal), a.contact.save(a.journal, 0))
 	err := errors.Join(saved, a.closeFiles())
 	if err == nil && !a.suspect.Load() { // else the next start examines the files
 		err = os.Remove(filepath.Join(a.dir, runningFile))

@@ -120,7 +120,9 @@ func (a *applier) Apply(ctx context.Context, f *wire.Feed) error {
 		err = a.members(f)
 	case wire.LaneCommand:
 		err = a.commands(f)
-	default: // leases, and lanes this program does not know: nothing to keep yet
+	case wire.LaneLease:
+		err = a.leases(f)
+	default: // lanes this program does not know: nothing to keep yet
 		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
 	}
 	return outcome(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/agent/health"
+	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/sync/outbox"
@@ -87,6 +88,18 @@ func (a *Agent) look() {
 		if before != "" && before != state {
 			a.record(wire.TypeClock, wire.ClockChange{From: before, To: state, OffsetM: offset.Milliseconds()})
 		}
+	}
+	if err := a.contact.save(a.journal, contactEvery); err != nil {
+		a.log.Error("time of the last contact not kept", "error", err)
+	}
+	if rules := a.rules.Rules(); rules != nil && a.id != nil {
+		l, last := rules.Offline(), a.contact.at()
+		alone := !last.IsZero() && l.WarnAfter.Over(last, a.o.Now())
+		what := "since " + last.Format(time.DateOnly)
+		if l.MaxOffline.N > 0 {
+			what += "; from " + l.MaxOffline.After(loyalty.DateOf(last)).String() + " on it only gives points"
+		}
+		a.health.Set(alone, health.AloneLong, "", what)
 	}
 	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
 	if free, err := freeBytes(a.dir); err == nil {
@@ -187,6 +200,9 @@ func (a *Agent) prune() {
 			}
 		}
 		a.unresolved()
+		if err := endLeases(a.journal, a.clock.trusted()); err != nil {
+			a.log.Error("leases not given back", "error", err)
+		}
 	}
 	if err := a.clock.save(a.journal); err != nil {
 		a.log.Error("clock not kept", "error", err)

@@ -47,11 +47,13 @@ func (l *link) phase(p uplink.Phase) bool {
 	return true
 }
 
-// Online implements till.Link.
+// Online implements till.Link. A session that left a question without an
+// answer is as good as none until the centre is heard again: a till that
+// priced as if it could ask would promise what it cannot hold.
 func (l *link) Online() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.online && l.session != nil
+	return l.online && l.session != nil && l.session.Answers()
 }
 
 // Status implements till.Link.

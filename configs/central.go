@@ -35,14 +35,9 @@ type Central struct {
 	Zone string `toml:"zone"`
 	// SigningKey is the file of the key that signs rulebooks. Empty: keys/rulebook.key
 	// in the data folder.
-	SigningKey string `toml:"signing_key"`
-	// OfflineSpending is off or leases. With leases the centre reserves part of
-	// each member's points at the tills where the member shops, to be spent
-	// there without a link, when the rulebook allows it. All tills must run a
-	// version that takes leases: one that does not would only keep the points.
-	OfflineSpending string     `toml:"offline_spending"`
-	TLS             CentralTLS `toml:"tls"`
-	Log             CentralLog `toml:"log"`
+	SigningKey string     `toml:"signing_key"`
+	TLS        CentralTLS `toml:"tls"`
+	Log        CentralLog `toml:"log"`
 }
 
 // CentralLog is what the centre says to its standard error, which the service
@@ -69,7 +64,7 @@ type CentralTLS struct {
 
 // DefaultCentral returns the settings of a centre without a settings file.
 func DefaultCentral() Central {
-	return Central{Version: 1, Listen: "127.0.0.1:8760", OfflineSpending: "off", TLS: CentralTLS{Mode: "on"}, Log: CentralLog{Level: "info", Format: "text"}}
+	return Central{Version: 1, Listen: "127.0.0.1:8760", TLS: CentralTLS{Mode: "on"}, Log: CentralLog{Level: "info", Format: "text"}}
 }
 
 // LoadCentral reads and checks a settings file. The error is ErrNoFile when
@@ -135,7 +130,6 @@ func (c *Central) check(bad func(field, found, remedy string)) {
 	if c.SigningKey != "" && !absolute(c.SigningKey) {
 		bad("signing_key", show(c.SigningKey), "want an absolute path")
 	}
-	oneOf(bad, "offline_spending", c.OfflineSpending, []string{"off", "leases"})
 	oneOf(bad, "tls.mode", c.TLS.Mode, []string{"on", "off"})
 	if c.TLS.Mode == "off" && !strings.HasPrefix(c.URL, "https:") && !loopback(c.Listen) {
 		bad("tls.mode", show(c.TLS.Mode), "want on beyond this machine, or url = \"https://…\" of the proxy that ends TLS")

@@ -60,7 +60,7 @@ func TestCauseHidesEffect(t *testing.T) {
 }
 
 func TestKindsHideOnlyKnownKinds(t *testing.T) {
-	all := []Kind{NotEnrolled, NoRulebook, LinkDown, LinkRefused, QueueOld, RecordParked, RulebookOld, RulebookBad, DeviceDown,
+	all := []Kind{NotEnrolled, NoRulebook, LinkDown, LinkRefused, QueueOld, RecordParked, RulebookOld, AloneLong, RulebookBad, DeviceDown,
 		SlipLost, CacheRebuilt, JournalAside, DiskLow, StoreBroken, ClockBad, Unresolved}
 	known := map[string]bool{}
 	for _, k := range all {

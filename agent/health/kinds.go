@@ -12,6 +12,7 @@ var (
 	QueueOld       = Kind{Code: "queue_old", Title: "Records wait to be sent", Severity: Warning}
 	RecordParked   = Kind{Code: "record_parked", Title: "The centre parked records", Severity: Warning}
 	RulebookOld    = Kind{Code: "rulebook_old", Title: "Long without word about the rulebook", Severity: Warning}
+	AloneLong      = Kind{Code: "offline_long", Title: "Days without a link: soon only points are given", Severity: Bad, Hides: []string{"rulebook_old"}}
 	RulebookBad    = Kind{Code: "rulebook_rejected", Title: "A new rulebook was rejected", Severity: Warning}
 	RootRefused    = Kind{Code: "root_refused", Title: "Keys that count could not be verified: somebody may have the centre", Severity: Bad}
 	CertificateOld = Kind{Code: "certificate_old", Title: "The till's certificate could not be renewed", Severity: Warning}

@@ -73,6 +73,7 @@ func (c *compiler) compile() *Rulebook {
 		c.rule(&rb.rules[k])
 	}
 	c.redemption()
+	c.offline()
 	c.programmeLimits()
 	c.receiptTexts()
 	c.vectors()

@@ -268,14 +268,6 @@ type StampCard struct {
 	Complete []Reward `json:"on_complete,omitempty" doc:"given for each card filled: points, coupon, text, privilege, tier, segment"`
 }
 
-// Offline is what a till may do without a link.
-type Offline struct {
-	Spend     string `json:"spend,omitempty" enum:"no|within_lease" doc:"points may be spent without a link (no)"`
-	MaxPoints Points `json:"max_points,omitempty" doc:"per receipt without a link"`
-	MaxAge    Span   `json:"max_snapshot_age,omitzero" doc:"older member data earns but does not spend"`
-	Coupons   string `json:"coupons,omitempty" enum:"yes|multi_use_only|no" doc:"coupons taken without a link (yes)"`
-}
-
 // Decode reads a rulebook document strictly. The error is Problems: all that
 // is wrong with its form. What its parts mean together is Compile's concern.
 func Decode(data []byte) (*Document, error) {

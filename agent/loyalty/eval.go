@@ -28,6 +28,12 @@ type Input struct {
 	Usage map[string]map[string]int64
 	// Lease is the most points that may be spent without a link.
 	Lease Points
+	// Leases is the same by wallet; when it is not nil, Lease does not count.
+	Leases map[string]Points
+	// NoSpend says why no points may be spent now; empty: they may. It is for
+	// reasons the engine cannot know: a clock nobody trusts, a card that was
+	// used too often.
+	NoSpend string
 	// Trace says how much of it is wanted.
 	Trace TraceLevel
 	// Reuse is a result of Price that is needed no more: its memory is taken

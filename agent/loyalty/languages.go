@@ -26,7 +26,15 @@ var languages = map[string]*phrases{
 			"none": "something rules it out", "not_with": "does not go with another offer", "exclusive": "an exclusive offer came first",
 			"stopped": "an earlier offer ends the list", "not_best": "another offer gives more", "nothing": "nothing to give",
 			"no_line": "no such goods in the basket", "card_blocked": "the card is blocked", "card_inactive": "the card is not active yet", "other_wallet": "points of another kind were used on this receipt", "offline": "not without a connection", "spending": "points were spent",
-			"max_discount": "the most discount is reached", "given": "given", "off": "switched off", "excluded": "excluded by law",
+			"snapshot_old": "the balance here is too old; connect first", "lease": "that is all that was set aside for this store",
+			"offline_points": "the most for one receipt without a connection", "offline_percent": "the most of a sum without a connection",
+			"proof_needed": "ask for the phone number of the account, or another card of it", "offline_count": "used several times without a connection; connect first",
+			"card_repeat": "the card was used here a moment ago", "day_count": "used often enough today without a connection",
+			"card_typed": "a typed number cannot pay without a connection; read the card", "offline_too_long": "this till has had no connection for too long",
+			"clock_untrusted": "the clock of this till is not to be trusted", "forked": "this till must be enrolled again",
+			"disk_low": "the disk of this till is full", "reserved": "the points are set aside at other stores",
+			"keeper_silent": "the till that keeps this store's points does not answer",
+			"max_discount":  "the most discount is reached", "given": "given", "off": "switched off", "excluded": "excluded by law",
 		},
 		how: howTexts("en", "{percent} %", "{amount} off", "{points} per {step}", "{points} per {unit}", "× {times}"),
 		receipt: receiptBlock("en", blockWords{saved: "You saved", used: "Points used", earned: "Points earned", balance: "Balance", asOf: "as of {as_of}",
@@ -57,7 +65,15 @@ var languages = map[string]*phrases{
 			"none": "есть исключающее условие", "not_with": "не сочетается с другой акцией", "exclusive": "раньше сработала исключительная акция",
 			"stopped": "предыдущая акция завершает список", "not_best": "другая акция выгоднее", "nothing": "давать нечего",
 			"no_line": "таких товаров в чеке нет", "card_blocked": "карта заблокирована", "card_inactive": "карта ещё не активна", "other_wallet": "в этом чеке списаны баллы другого вида", "offline": "нужна связь", "spending": "списаны баллы",
-			"max_discount": "достигнута наибольшая скидка", "given": "дано", "off": "выключено", "excluded": "исключено законом",
+			"snapshot_old": "баланс здесь устарел; нужна связь", "lease": "это всё, что отложено для этого магазина",
+			"offline_points": "больше за один чек без связи нельзя", "offline_percent": "большую часть суммы без связи оплатить нельзя",
+			"proof_needed": "попросите телефон участника или другую его карту", "offline_count": "уже списывали несколько раз без связи; нужна связь",
+			"card_repeat": "картой здесь только что пользовались", "day_count": "на сегодня списаний без связи достаточно",
+			"card_typed": "по набранному номеру без связи не списать; считайте карту", "offline_too_long": "касса слишком долго без связи",
+			"clock_untrusted": "часам этой кассы нельзя верить", "forked": "кассу нужно подключить заново",
+			"disk_low": "диск кассы заполнен", "reserved": "баллы отложены в других магазинах",
+			"keeper_silent": "касса, хранящая баллы магазина, не отвечает",
+			"max_discount":  "достигнута наибольшая скидка", "given": "дано", "off": "выключено", "excluded": "исключено законом",
 		},
 		how: howTexts("ru", "{percent} %", "скидка {amount}", "{points} за {step}", "{points} за {unit}", "× {times}"),
 		receipt: receiptBlock("ru", blockWords{saved: "Вы сэкономили", used: "Списано баллов", earned: "Начислено баллов", balance: "Баланс", asOf: "на {as_of}",
@@ -88,7 +104,15 @@ var languages = map[string]*phrases{
 			"none": "warunek wyklucza", "not_with": "nie łączy się z inną promocją", "exclusive": "wcześniej zadziałała promocja wyłączna",
 			"stopped": "wcześniejsza promocja kończy listę", "not_best": "inna promocja daje więcej", "nothing": "nie ma czego dać",
 			"no_line": "brak takich towarów w koszyku", "card_blocked": "karta zablokowana", "card_inactive": "karta jeszcze nieaktywna", "other_wallet": "na tym paragonie użyto punktów innego rodzaju", "offline": "wymaga połączenia", "spending": "wydano punkty",
-			"max_discount": "osiągnięto największy rabat", "given": "przyznano", "off": "wyłączone", "excluded": "wykluczone przez prawo",
+			"snapshot_old": "saldo jest tu zbyt stare; potrzebne połączenie", "lease": "tyle odłożono dla tego sklepu",
+			"offline_points": "najwięcej na jeden paragon bez połączenia", "offline_percent": "największa część sumy bez połączenia",
+			"proof_needed": "poproś o telefon z konta albo inną jego kartę", "offline_count": "użyto już kilka razy bez połączenia; potrzebne połączenie",
+			"card_repeat": "karty użyto tu przed chwilą", "day_count": "na dziś dość użyć bez połączenia",
+			"card_typed": "wpisanym numerem nie zapłacisz bez połączenia; zeskanuj kartę", "offline_too_long": "kasa zbyt długo nie ma połączenia",
+			"clock_untrusted": "zegar tej kasy jest niewiarygodny", "forked": "kasę trzeba podłączyć ponownie",
+			"disk_low": "dysk kasy jest pełny", "reserved": "punkty odłożono w innych sklepach",
+			"keeper_silent": "kasa przechowująca punkty sklepu nie odpowiada",
+			"max_discount":  "osiągnięto największy rabat", "given": "przyznano", "off": "wyłączone", "excluded": "wykluczone przez prawo",
 		},
 		how: howTexts("pl", "{percent} %", "rabat {amount}", "{points} za {step}", "{points} za {unit}", "× {times}"),
 		receipt: receiptBlock("pl", blockWords{saved: "Oszczędzasz", used: "Wydane punkty", earned: "Zdobyte punkty", balance: "Saldo", asOf: "stan na {as_of}",
@@ -147,3 +171,16 @@ func receiptBlock(lang string, w blockWords) []ReceiptText {
 
 // walletLines is where the lines of receiptBlock that need a wallet stand.
 var walletLines = [2]int{1, 8}
+
+// Reason is what a machine word of a trace or of limited_by means, in a
+// language of the engine; the word itself when it is not known.
+func Reason(language, code string) string {
+	l, ok := languages[language]
+	if !ok {
+		l = languages["en"]
+	}
+	if s, ok := l.reasons[code]; ok {
+		return s
+	}
+	return code
+}

@@ -66,6 +66,10 @@ type Balance struct {
 	Pending  Points `json:"pending,omitempty"`  // earned, not yet active
 	Expiring Points `json:"expiring,omitempty"` // part of Active that ends at ExpiresOn
 	Expires  string `json:"expires_on,omitempty"`
+	// Reserved is not in Active: points on leases of stores that cannot be
+	// asked now to give them back. ReservedAt names the stores: "A, B".
+	Reserved   Points `json:"reserved,omitempty"`
+	ReservedAt string `json:"reserved_at,omitempty"`
 }
 
 // CouponHeld is a coupon that belongs to a member or was issued to anyone.

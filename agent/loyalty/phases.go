@@ -48,6 +48,9 @@ func (e *eval) check(r *rule) (bool, string) {
 	if r.needsMember && e.m == nil {
 		return false, "no_member"
 	}
+	if r.needsMember && len(r.discounts)+len(r.others) > 0 && e.tooOld() {
+		return false, "snapshot_old"
+	}
 	if r.audience != nil {
 		if ok, why := r.audience.holds(e); !ok {
 			return false, why

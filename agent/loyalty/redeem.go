@@ -44,7 +44,7 @@ func (e *eval) redeem() {
 		sp.LimitedBy = "other_wallet"
 		return
 	}
-	bal := e.m.Wallets[sp.Wallet].Active - e.paidFrom(sp.Wallet)
+	bal := e.balance(sp.Wallet) - e.paidFrom(sp.Wallet)
 	for _, l := range e.lots { // none yet, unless they may be spent at once
 		if l.wallet == w.wallet && l.active <= e.day && e.rb.wallets[l.wallet].doc.Active.When != "next_receipt" {
 			bal += l.points
@@ -73,27 +73,26 @@ func (e *eval) redeem() {
 // payable is how much money points may pay on this receipt, and what limits
 // it. It sets each line's own limit.
 func (e *eval) payable(w *way) (Money, string) {
-	m, off := e.m, &e.rb.doc.Offline
+	m, off := e.m, &e.rb.off
 	switch s := m.Card.Status; {
 	case s == "inactive":
 		return 0, "card_inactive"
 	case s == "blocked" || s == "lost":
 		return 0, "card_blocked"
-	}
-	if e.in.Offline {
-		if off.Spend != "within_lease" || e.in.Lease <= 0 {
-			return 0, "offline"
-		}
-		if !off.MaxAge.IsZero() && (m.AsOf.IsZero() || off.MaxAge.After(DateOf(m.AsOf.In(e.now.Location()))) < e.day) {
-			return 0, "snapshot_old"
-		}
+	case e.in.NoSpend != "":
+		return 0, e.in.NoSpend
+	case !e.in.Offline:
+	case !off.Spend || e.lease(e.rb.wallets[w.wallet].doc.ID) <= 0:
+		return 0, "offline"
+	case m.AsOf.IsZero() && off.MaxAge.N > 0 || e.stale(off.MaxAge):
+		return 0, "snapshot_old"
 	}
 	for k := range e.rb.programmeLimits {
 		if l := &e.rb.programmeLimits[k]; l.What == "spending" && !e.limitAllows(l) {
 			return 0, "limit"
 		}
 	}
-	if w.MinBalance > 0 && m.Wallets[e.rb.wallets[w.wallet].doc.ID].Active < w.MinBalance {
+	if w.MinBalance > 0 && e.balance(e.rb.wallets[w.wallet].doc.ID) < w.MinBalance {
 		return 0, "min_balance"
 	}
 	discounted := false
@@ -160,6 +159,11 @@ func (e *eval) payable(w *way) (Money, string) {
 	if w.MaxValue > 0 {
 		lower(w.MaxValue, "max_value")
 	}
+	if e.in.Offline && off.MaxPercent > 0 {
+		if n, ok := mulDiv(int64(max(e.sums, 0)), int64(off.MaxPercent), hundredPct, Down); ok {
+			lower(Money(n), "offline_percent")
+		}
+	}
 	return value, why
 }
 
@@ -187,9 +191,10 @@ func (w *way) affordable(e *eval, balance Points, value Money) (Points, string) 
 		lower(w.MaxPoints, "max_points")
 	}
 	if e.in.Offline {
-		lower(e.in.Lease-e.paidFrom(e.rb.wallets[w.wallet].doc.ID), "lease")
-		if e.rb.doc.Offline.MaxPoints > 0 {
-			lower(e.rb.doc.Offline.MaxPoints, "offline")
+		id := e.rb.wallets[w.wallet].doc.ID
+		lower(e.lease(id)-e.paidFrom(id), "lease")
+		if e.rb.off.MaxPoints > 0 {
+			lower(e.rb.off.MaxPoints, "offline_points")
 		}
 	}
 	for k := range e.rb.programmeLimits {
@@ -302,6 +307,24 @@ func (e *eval) mayPay(wallet string, cost Points) bool {
 	return true
 }
 
+// balance is what a member has in a wallet. Without a link that is also what
+// lies on leases: how much of it may be used here the lease says.
+func (e *eval) balance(wallet string) Points {
+	b := e.m.Wallets[wallet]
+	if e.in.Offline {
+		return b.Active + b.Reserved
+	}
+	return b.Active
+}
+
+// lease is the most points of a wallet that may be spent without a link.
+func (e *eval) lease(wallet string) Points {
+	if e.in.Leases != nil {
+		return e.in.Leases[wallet]
+	}
+	return e.in.Lease
+}
+
 // affords says why the member cannot pay for a reward; empty: she can.
 func (e *eval) affords(r *rule) string {
 	id := e.rb.wallets[r.costWallet].doc.ID
@@ -310,9 +333,13 @@ func (e *eval) affords(r *rule) string {
 		return "card_inactive"
 	case s == "blocked" || s == "lost":
 		return "card_blocked"
-	case e.in.Offline && (e.rb.doc.Offline.Spend != "within_lease" || e.in.Lease < e.paidFrom(id)+r.cost):
+	case e.in.NoSpend != "":
+		return e.in.NoSpend
+	case e.in.Offline && (!e.rb.off.Spend || e.lease(id) < e.paidFrom(id)+r.cost):
 		return "offline"
-	case e.m.Wallets[id].Active-e.paidFrom(id)-e.spentFrom(id) < r.cost:
+	case e.in.Offline && e.rb.off.MaxPoints > 0 && e.paidFrom(id)+r.cost > e.rb.off.MaxPoints:
+		return "offline_points"
+	case e.balance(id)-e.paidFrom(id)-e.spentFrom(id) < r.cost:
 		return "balance"
 	case !e.mayPay(id, r.cost):
 		return "limit"

@@ -31,6 +31,7 @@ type Rulebook struct {
 	noRule          rule    // stands in where a condition belongs to no rule
 	defaultLang     string
 	programmeLimits []limit
+	off             OfflineLimits
 	windows         []counterWindow // other windows that conditions ask for
 	texts           texts
 	hours           [8]atomic.Pointer[hourRules]

@@ -28,10 +28,17 @@ var (
 	bucketUsage = []byte("usage")
 	// bucketQuotas: budget -> what this till may still give of it (JSON).
 	bucketQuotas = []byte("quotas")
+	// bucketLeases: lease id -> Lease (JSON); closed ones too, for ever.
+	bucketLeases = []byte("leases")
+	// bucketLeasesOf: member (8 bytes) + lease id of each open lease.
+	bucketLeasesOf = []byte("leases_of_member")
+	// bucketSpends: member (8 bytes) + seq of the HOLD (8 bytes) -> Spend (JSON).
+	bucketSpends = []byte("lease_spends")
 )
 
 var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketOpen,
-	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas}
+	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas,
+	bucketLeases, bucketLeasesOf, bucketSpends}
 
 // Buckets of cache.db.
 var (

@@ -367,7 +367,7 @@ func appendRef(b []byte, r wire.RefState, snap Snapshot, dict words) ([]byte, er
 
 // SetActive corrects one wallet of a member after the centre has told what is
 // left of it. A member that is not in the cache is no error.
-func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active loyalty.Points) error {
+func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active, reserved loyalty.Points, reservedAt string) error {
 	members := t.tx.Bucket(bucketMembers)
 	for k := range slices.Chunk(bytes.Clone(t.tx.Bucket(bucketRefs).Get(be64(uint64(id)))), 8) {
 		old := members.Get(k)
@@ -386,7 +386,7 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active loyalty.P
 			s.Member.Wallets = map[string]loyalty.Balance{}
 		}
 		b := s.Member.Wallets[wallet]
-		b.Active = active
+		b.Active, b.Reserved, b.ReservedAt = active, reserved, reservedAt
 		s.Member.Wallets[wallet] = b
 		v, err := appendSnapshot(nil, *s, t)
 		if err != nil {

@@ -34,6 +34,7 @@ const (
 	hasStamps
 	hasCoupons
 	hasLastSeen
+	hasReserved
 )
 
 // words is a dictionary of the programme's own words. Adding is only allowed
@@ -86,6 +87,13 @@ func appendMember(b []byte, m *loyalty.Member, dict words) ([]byte, error) {
 	set(hasStamps, len(m.Stamps) > 0)
 	set(hasCoupons, len(m.Coupons) > 0)
 	set(hasLastSeen, !m.LastSeen.IsZero())
+	reserved := 0
+	for _, v := range m.Wallets {
+		if v.Reserved != 0 || v.ReservedAt != "" {
+			reserved++
+		}
+	}
+	set(hasReserved, reserved > 0)
 
 	w.b = append(w.b, memberFormat)
 	w.b = binary.BigEndian.AppendUint64(w.b, uint64(m.ID))
@@ -169,6 +177,16 @@ func appendMember(b []byte, m *loyalty.Member, dict words) ([]byte, error) {
 	}
 	if has&hasLastSeen != 0 {
 		w.time(m.LastSeen)
+	}
+	if has&hasReserved != 0 {
+		w.uint(uint64(reserved))
+		for _, k := range slices.Sorted(maps.Keys(m.Wallets)) {
+			if v := m.Wallets[k]; v.Reserved != 0 || v.ReservedAt != "" {
+				w.word(k)
+				w.int(int64(v.Reserved))
+				w.word(v.ReservedAt)
+			}
+		}
 	}
 	return w.b, w.err
 }
@@ -264,6 +282,17 @@ func readMember(b []byte, dict words) (*loyalty.Member, error) {
 	}
 	if has&hasLastSeen != 0 {
 		m.LastSeen = r.time()
+	}
+	if has&hasReserved != 0 {
+		for range r.count() {
+			k := r.word()
+			v := m.Wallets[k]
+			v.Reserved = loyalty.Points(r.int())
+			v.ReservedAt = r.word()
+			if m.Wallets != nil {
+				m.Wallets[k] = v
+			}
+		}
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.err = fmt.Errorf("member record has %d bytes too many", len(r.b))

@@ -64,6 +64,8 @@ type Hold struct {
 	Points loyalty.Points `json:"points"`
 	// Granted is false between asking the centre and its answer.
 	Granted bool `json:"granted,omitempty"`
+	// Leases the points were taken from; none: the centre granted them.
+	Leases []wire.LeasePart `json:"leases,omitempty"`
 }
 
 // Slip is what became of the printed slip.

@@ -75,7 +75,7 @@ func TestCacheKeepsCardsOfAMember(t *testing.T) {
 	if s, err := c.MemberByID(2); err != nil || s == nil || s.Includes.Seq != 9 {
 		t.Errorf("by id: %+v %v", s, err)
 	}
-	if err := c.Update(func(tx *store.CacheTx) error { return tx.SetActive(2, "points", 55) }); err != nil {
+	if err := c.Update(func(tx *store.CacheTx) error { return tx.SetActive(2, "points", 55, 0, "") }); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := c.Member(ref(3)); s.Member.Wallets["points"].Active != 55 {

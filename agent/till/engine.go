@@ -41,7 +41,7 @@ func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency 
 // mistake, told with the field.
 func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now, NoClock: p.NoClock,
-		Usage: p.Usage, Budgets: p.Budgets})
+		Usage: p.Usage, Budgets: p.Budgets, Leases: p.Leases, NoSpend: p.NoSpend})
 	var bad *loyalty.InputError
 	if errors.As(err, &bad) {
 		text := bad.What
@@ -52,6 +52,8 @@ func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	}
 	return r, err
 }
+
+func (e *engine) Offline() loyalty.OfflineLimits { return e.rb.Programme().Offline.Limits() }
 
 func (e *engine) Budgets(at time.Time, store string) []loyalty.BudgetNow {
 	return e.rb.Budgets(at, store)

@@ -52,6 +52,13 @@ func (t *Till) settle(c claim, snap *store.Snapshot, rules Rules) (*customer, er
 		cu.known, cu.member, after = true, snap.Member, snap.Includes
 		id := snap.Member.ID
 		cu.Member = &id
+		// A snapshot that did not change is as old as the last word from the
+		// centre, not as the day it was made.
+		if last := t.c.Contact(); last.After(cu.member.AsOf) && !cu.member.AsOf.IsZero() {
+			m := *cu.member
+			m.AsOf = last.UTC().Truncate(time.Second)
+			cu.member = &m
+		}
 	} else {
 		// Earns, cannot spend: who it is, the centre will find out.
 		cu.member = &loyalty.Member{Card: loyalty.Card{Status: "inactive"}}
@@ -97,6 +104,10 @@ func (cu *customer) apply(deltas []*store.Delta, rules Rules) {
 	m := cu.member
 	spend := func(wallet string, p loyalty.Points) {
 		b := wallets[wallet]
+		if n := min(p-max(b.Active, 0), b.Reserved); n > 0 { // out of a lease that the snapshot thought out of reach
+			b.Reserved -= n
+			p -= n
+		}
 		b.Active -= p
 		wallets[wallet] = b
 	}
@@ -290,6 +301,10 @@ type BalanceView struct {
 	AsOf      *time.Time     `json:"as_of,omitempty"`
 	Expiring  loyalty.Points `json:"expiring,omitzero"`
 	ExpiresOn string         `json:"expires_on,omitempty"`
+	// Reserved points lie on leases of the stores ReservedAt and cannot be
+	// asked back now; they are not in Active.
+	Reserved   loyalty.Points `json:"reserved,omitzero"`
+	ReservedAt string         `json:"reserved_at,omitempty"`
 }
 
 // String keeps the name and the token out of logs, and so does LogValue.
@@ -337,7 +352,7 @@ func (t *Till) view(cu *customer, rules Rules) MemberAnswer {
 		}
 		b := m.Wallets[w]
 		bv := BalanceView{Wallet: w, Name: name, Active: b.Active, Pending: b.Pending, ToBe: cu.credited[w],
-			Expiring: b.Expiring, ExpiresOn: b.Expires}
+			Expiring: b.Expiring, ExpiresOn: b.Expires, Reserved: b.Reserved, ReservedAt: b.ReservedAt}
 		if !m.AsOf.IsZero() {
 			bv.AsOf = &m.AsOf
 		}

@@ -26,8 +26,12 @@ type basketBody struct {
 	// Customer names the customer by what was scanned or typed, for callers that
 	// keep no token.
 	Customer *identifyBody `json:"customer,omitempty"`
+	// Proof is what else the member showed to spend without a link: the phone
+	// number of the account or another card of it.
+	Proof string `json:"proof,omitempty"`
 
-	back *exchange // what Returns amounts to
+	back    *exchange // what Returns amounts to
+	noSpend string    // why the centre would not have it
 }
 
 // Expect is the price the caller goes by.
@@ -51,6 +55,8 @@ type SaleAnswer struct {
 	Hold         string      `json:"hold,omitempty"`
 	ToBeCredited bool        `json:"to_be_credited,omitempty"`
 	Exchange     *Exchange   `json:"exchange,omitempty"`
+	// SpendNote says, in the till's language, why not more points can be used.
+	SpendNote string `json:"spend_note,omitempty"`
 }
 
 // ClockUntrusted is what Barred answers while nobody knows what day it is:
@@ -65,6 +71,7 @@ type priced struct {
 	result  *loyalty.Result
 	offline bool
 	before  *loyalty.Result // as authorised, when the tenders changed it
+	proof   string          // kind of the second proof; empty: none
 }
 
 func (p *priced) mode() string {
@@ -109,7 +116,10 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	}
 	p := &priced{rules: rules, receipt: &r, offline: offline}
 	barred := t.c.Barred()
-	in := Pricing{Receipt: &r, Offline: offline || barred != "", Language: t.c.Language, Now: t.c.Now(), NoClock: barred == ClockUntrusted}
+	in := Pricing{Receipt: &r, Offline: offline || barred != "", Language: t.c.Language, Now: t.c.Now(), NoClock: barred == ClockUntrusted, NoSpend: barred}
+	if in.NoSpend == "" {
+		in.NoSpend = b.noSpend
+	}
 	if b.Member != "" {
 		c, err := t.seal.open(b.Member, t.c.Now())
 		if err != nil {
@@ -119,6 +129,11 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 			return nil, err
 		}
 		in.Member = b.back.after(rules, p.cu.member, r.Time)
+		if in.Offline {
+			if p.proof, err = t.right(&in, p.cu, rules, id, b.Proof); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if err := t.standing(&in, rules, id, r.Time); err != nil {
 		return nil, err
@@ -126,9 +141,6 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	var err error
 	if p.result, err = rules.Price(in); err != nil {
 		return nil, err
-	}
-	if s := p.result.Spend; s != nil && barred != "" {
-		s.LimitedBy = barred
 	}
 	p.result.Receipt = id
 	p.result.Member = nil
@@ -174,7 +186,7 @@ func (t *Till) calculate(ctx context.Context, id string, b *basketBody) (*SaleAn
 		return nil, err
 	}
 	t.drafts.change(id, func(d *draft) { d.body = *b })
-	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}
+	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result), SpendNote: t.note(p)}
 	t.events.receipt(id, store.Open, p)
 	return a, nil
 }
@@ -199,7 +211,7 @@ func (t *Till) choose(_ context.Context, id, spend string) (*SaleAnswer, error) 
 	t.drafts.change(id, func(d *draft) { d.spend = &spend })
 	t.events.send(Event{Type: "spend", Receipt: id, Spend: &spend})
 	t.events.receipt(id, store.Open, p)
-	return &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}, nil
+	return &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result), SpendNote: t.note(p)}, nil
 }
 
 // authorise prices the basket for the last time before payment and holds the
@@ -240,7 +252,9 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 			return nil, err
 		}
 	}
-	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited(), Exchange: b.back.told(p.result)}
+	// Without a link the points come out of leases, in the transaction below.
+	leased := hold != nil && p.offline
+	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited(), Exchange: b.back.told(p.result), SpendNote: t.note(p)}
 	if hold != nil {
 		a.Hold = hold.ID
 	}
@@ -267,17 +281,26 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 		if err := tx.Rebook(took, r.Booked); err != nil {
 			return nil, err
 		}
-		if hold != nil {
+		if leased {
+			hold.Leases = nil // of an attempt that was not written down
+			if err := t.takeLease(tx, r, hold, p.proof); err != nil {
+				return nil, err
+			}
+		} else if hold != nil {
 			_, err := tx.Append(outbox.Entry{Type: wire.TypeHold, Receipt: id, Payload: wire.Hold{Hold: hold.ID,
 				Member: memberText(r.Member), Wallet: hold.Wallet, Points: hold.Points.String()}})
 			if err != nil {
 				return nil, err
 			}
 		}
+		if err := tellRefused(tx, r, p); err != nil {
+			return nil, err
+		}
 		return a, tx.PutReceipt(r)
 	})
-	if errors.Is(err, store.ErrQuota) {
-		// Another basket took the last of a budget since the price was made.
+	if errors.Is(err, store.ErrQuota) || errors.Is(err, store.ErrLease) {
+		// Another basket took the last of a budget or lease since the price was
+		// made.
 		if p, err = t.price(id, b, p.offline); err != nil {
 			return nil, err
 		}
@@ -289,75 +312,108 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 	return out, err
 }
 
-// hold asks the centre to keep the points of a receipt. Before the question
-// goes out the hold is on disk, so that a restart in between gives it back;
-// an answer that does not come in time is given back too. Without a grant the
-// receipt is priced again as without a link.
+// hold sees to the points of a receipt. With a link it asks the centre to keep
+// them. Before the question goes out the hold is on disk, so that a restart in
+// between gives it back; an answer that does not come in time is given back
+// too, and the receipt is priced again as without a link. A refusal for want
+// of points tells how many there are, and those are asked for once.
+//
+// A hold of a receipt that is priced without a link is taken out of leases by
+// the caller, in the transaction that writes the receipt down.
 func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p *priced) (*store.Hold, *priced, error) {
-	h := &store.Hold{ID: uuid.NewString(), Wallet: p.result.Spend.Wallet, Points: p.points()}
-	r.State, r.Hold = store.Open, h
-	err := t.c.Journal.Update(func(tx *store.Tx) error {
-		if old != nil {
-			r.Opened, r.Booked = old.Opened, old.Booked
-			if old.Hold != nil {
-				if err := t.voidHold(tx, old, "authorised again"); err != nil {
-					return err
+	with := *b
+	for try := 0; ; try++ {
+		h := &store.Hold{ID: uuid.NewString(), Wallet: p.result.Spend.Wallet, Points: p.points()}
+		if p.offline {
+			h.Granted = true
+			return h, p, nil
+		}
+		r.State, r.Hold = store.Open, h
+		r.Basket, r.Result = mustJSON(p.receipt), mustJSON(lasting(p.result))
+		err := t.c.Journal.Update(func(tx *store.Tx) error {
+			if old != nil {
+				r.Opened, r.Booked = old.Opened, old.Booked
+				if old.Hold != nil {
+					if err := t.voidHold(tx, old, "authorised again"); err != nil {
+						return err
+					}
 				}
 			}
-		}
-		return tx.PutReceipt(r)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	answer, err := t.c.Link.AskHold(ctx, wire.AskHold{Hold: h.ID, Member: memberText(r.Member), CardRef: r.Card,
-		Wallet: h.Wallet, Points: h.Points.String(), Receipt: r.ID})
-	if err == nil && answer.Granted {
-		h.Granted = true
-		t.held(r, h, answer.Available)
-		return h, p, nil
-	}
-	reason := "no answer"
-	if err == nil {
-		reason = answer.Reason
-	}
-	t.c.Log.Info("points not held", "receipt", r.ID, "reason", reason)
-	// A refusal needs no giving back; silence may hide a grant.
-	err2 := t.c.Journal.Update(func(tx *store.Tx) error {
+			return tx.PutReceipt(r)
+		})
 		if err != nil {
-			if e := t.voidHold(tx, r, reason); e != nil {
-				return e
-			}
+			return nil, nil, err
 		}
-		r.Hold = nil
-		return tx.PutReceipt(r)
-	})
-	if err2 != nil {
-		return nil, nil, err2
+		answer, asked := t.c.Link.AskHold(ctx, wire.AskHold{Hold: h.ID, Member: memberText(r.Member), CardRef: r.Card,
+			Wallet: h.Wallet, Points: h.Points.String(), Receipt: r.ID})
+		if asked == nil && answer.Granted {
+			h.Granted = true
+			t.held(r, h, answer)
+			return h, p, nil
+		}
+		reason := "no answer"
+		if asked == nil {
+			reason = answer.Reason
+		}
+		t.c.Log.Info("points not held", "receipt", r.ID, "reason", reason)
+		// A refusal needs no giving back; silence may hide a grant.
+		err = t.c.Journal.Update(func(tx *store.Tx) error {
+			if asked != nil {
+				if e := t.voidHold(tx, r, reason); e != nil {
+					return e
+				}
+			}
+			r.Hold = nil
+			return tx.PutReceipt(r)
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		before := *r
+		old = &before // it holds nothing any more
+		if asked == nil && (try > 0 || !t.short(r, h, answer)) {
+			with.noSpend = reason
+		}
+		again, err := t.price(r.ID, &with, asked != nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		if s := again.result.Spend; s != nil && asked == nil && (s.LimitedBy == "" || s.LimitedBy == "balance") {
+			s.LimitedBy = reason
+		}
+		if !b.Expect.fits(again.result.Totals) {
+			return nil, nil, changed(again.result.Totals)
+		}
+		if p = again; p.points() == 0 {
+			return nil, p, nil
+		}
 	}
-	without := *b
-	again, err := t.price(r.ID, &without, true)
-	if err != nil {
-		return nil, nil, err
-	}
-	if s := again.result.Spend; s != nil && s.LimitedBy == "" {
-		s.LimitedBy = reason
-	}
-	if !b.Expect.fits(again.result.Totals) {
-		return nil, nil, changed(again.result.Totals)
-	}
-	return nil, again, nil
 }
 
-// held takes note, in the cache, that granted points are no longer available:
-// from here on the centre's snapshots are without them too, so closing the
-// receipt takes nothing off again.
-func (t *Till) held(r *store.Receipt, h *store.Hold, available string) {
-	left, err := loyalty.ParsePoints(available)
+// short tells whether a hold was refused only because there is less than was
+// asked for, and takes note of how much there is.
+func (t *Till) short(r *store.Receipt, h *store.Hold, a *wire.AnswerHold) bool {
+	left, err := loyalty.ParsePoints(a.Available)
+	if err != nil || left >= h.Points || a.Reason != "not_enough" && a.Reason != noReserved {
+		return false
+	}
+	t.held(r, h, a)
+	return true
+}
+
+// held takes note, in the cache, of what the centre's answer left available:
+// granted points are not in it, and from here on the centre's snapshots are
+// without them too, so closing the receipt takes nothing off again.
+func (t *Till) held(r *store.Receipt, h *store.Hold, a *wire.AnswerHold) {
+	left, err := loyalty.ParsePoints(a.Available)
 	if err != nil || r.Member == nil {
 		return
 	}
-	err = t.c.Cache.Update(func(tx *store.CacheTx) error { return tx.SetActive(*r.Member, h.Wallet, left) })
+	reserved, err := loyalty.ParsePoints(a.Reserved)
+	if err != nil {
+		reserved = 0
+	}
+	err = t.c.Cache.Update(func(tx *store.CacheTx) error { return tx.SetActive(*r.Member, h.Wallet, left, reserved, a.ReservedAt) })
 	if err != nil {
 		t.c.Log.Error("balance not corrected", "error", err)
 	}
@@ -369,6 +425,9 @@ func changed(t loyalty.Totals) *Error {
 
 // voidHold journals that a hold is given back.
 func (t *Till) voidHold(tx *store.Tx, r *store.Receipt, reason string) error {
+	if err := giveLease(tx, r); err != nil {
+		return err
+	}
 	_, err := tx.Append(outbox.Entry{Type: wire.TypeVoid, Receipt: r.ID, Payload: wire.Void{Hold: r.Hold.ID,
 		Member: memberText(r.Member), CardRef: r.Card, Reason: reason}})
 	return err
@@ -567,7 +626,7 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 		}
 		if p.cu != nil {
 			d := &store.Delta{Mark: r.Mark, Result: moving(p.result), At: p.receipt.Time}
-			if r.Hold != nil {
+			if r.Hold != nil && len(r.Hold.Leases) == 0 {
 				d.Result.Spend = nil // gone since the hold was granted
 			}
 			if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {
@@ -664,6 +723,9 @@ func (t *Till) reprice(p *priced) {
 		return
 	}
 	in := Pricing{Receipt: p.receipt, Offline: p.offline, Language: t.c.Language, Now: t.c.Now(), NoClock: t.c.Barred() == ClockUntrusted}
+	if s := p.result.Spend; p.offline && s != nil && s.Points > 0 { // held already
+		in.Leases = map[string]loyalty.Points{s.Wallet: s.Points}
+	}
 	if p.cu != nil {
 		in.Member = p.cu.member
 	}

@@ -28,6 +28,8 @@ type Rules interface {
 	// what came back.
 	Apply(m *loyalty.Member, r *loyalty.Result, at time.Time) *loyalty.Member
 	ApplyReturn(m *loyalty.Member, r *loyalty.ReturnResult, at time.Time) *loyalty.Member
+	// Offline are the limits of what this till may do without a link.
+	Offline() loyalty.OfflineLimits
 	// Budgets lists what tills of a store give together at a moment, QuotaUses
 	// what a result takes of the till's quotas of it, ReturnUses what a return
 	// of another till's receipt gives back.
@@ -56,6 +58,8 @@ type Pricing struct {
 	NoClock  bool                        // nobody knows what day it is; see loyalty.Input
 	Usage    map[string]map[string]int64 // of limits, as in loyalty.Input
 	Budgets  map[string]*loyalty.Quota   // this till's quotas
+	Leases   map[string]loyalty.Points   // what may be spent without a link, by wallet
+	NoSpend  string                      // why nothing may be spent; empty: it may
 }
 
 // Greeting is what a member's snapshot says to people at the till.
@@ -138,7 +142,13 @@ type Config struct {
 	Barred func() string
 	// Closed tells, as a code of the local API, why nothing new may be begun;
 	// what is authorised can be captured and voided all the same. Optional.
-	Closed   func() string
+	Closed func() string
+	// Contact is when the centre was last heard; zero: never. Acked is the last
+	// record it has, Trusted the time where the clock may be trusted, zero where
+	// not. Optional: never, none, Now.
+	Contact  func() time.Time
+	Acked    func() uint64
+	Trusted  func() time.Time
 	Link     Link
 	Devices  Devices
 	Programs *Programs
@@ -185,6 +195,15 @@ func New(c Config) (*Till, error) {
 	}
 	if c.Barred == nil {
 		c.Barred = func() string { return "" }
+	}
+	if c.Contact == nil {
+		c.Contact = func() time.Time { return time.Time{} }
+	}
+	if c.Acked == nil {
+		c.Acked = func() uint64 { return 0 }
+	}
+	if c.Trusted == nil {
+		c.Trusted = c.Now
 	}
 	seal, err := newSealer(c.TokenKey)
 	if err != nil {

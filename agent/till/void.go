@@ -69,6 +69,11 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 		if err := tx.Rebook(r.Booked, nil); err != nil {
 			return nil, err
 		}
+		if !captured {
+			if err := giveLease(tx, r); err != nil {
+				return nil, err
+			}
+		}
 		r.State, r.Hold, r.Booked = store.Voided, nil, nil
 		if captured || v.Hold != "" {
 			at, err := tx.Append(outbox.Entry{Type: wire.TypeVoid, Receipt: id, Payload: v})
@@ -78,7 +83,7 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 			a.Seq = at.Seq
 			if !captured {
 				back = nil
-				if s := result.Spend; old.Hold.Granted && s != nil {
+				if s := result.Spend; old.Hold.Granted && len(old.Hold.Leases) == 0 && s != nil {
 					// What was held comes back with the next snapshot; until
 					// then this till knows it by itself.
 					back = &loyalty.ReturnResult{PointsBack: []loyalty.WalletPoints{{Wallet: s.Wallet, Points: s.Points}}}

@@ -271,45 +271,27 @@ func (b *backend) askHold(ctx context.Context, d hub.Device, q wire.AskHold) (*w
 	if err := errors.Join(err, id.UnmarshalText([]byte(q.Member))); err != nil {
 		return nil, &hub.AskError{Code: wire.AnswerRefused, Err: err}
 	}
-	refused := func(reason string, have ledger.Balance) *wire.AnswerHold {
-		return &wire.AnswerHold{Reason: reason, Available: have.Available.String()}
+	reason, have, err := b.hold(ctx, ledger.HoldRequest{ID: q.Hold, Member: id, Wallet: q.Wallet, Points: points, Receipt: q.Receipt}, d.ID, func(tx *db.Tx) (string, error) {
+		return mayNotSpend(tx, id, q.CardRef)
+	})
+	if err != nil {
+		return nil, err
 	}
-	var answer *wire.AnswerHold
-	// Not tied to the till's patience: a hold that the till gave up on is
-	// either booked or not, and the till voids it by id in any case.
-	err = b.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
-		dev, err := fleet.ByID(tx, d.ID)
-		if err != nil {
-			return err
+	answer := &wire.AnswerHold{Granted: reason == "", Reason: reason}
+	err = b.db.Read(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		away, err := b.reach(tx, id, q.Wallet)
+		answer.Available = (have.Available + away.Near).String()
+		if reason == "reserved" {
+			answer.Available = have.Available.String() // those that were asked did not give it back in time
 		}
-		if reason, err := mayNotSpend(tx, id, q.CardRef); err != nil || reason != "" {
-			answer = refused(reason, ledger.Balance{})
-			return err
-		}
-		have, err := b.ledger.Hold(tx, ledger.HoldRequest{ID: q.Hold, Member: id, Wallet: q.Wallet, Points: points, Receipt: q.Receipt, Device: dev.No})
-		switch {
-		case err == nil:
-			answer = &wire.AnswerHold{Granted: true, Points: points.String(), Available: have.Available.String()}
-		case errors.Is(err, ledger.ErrShort):
-			answer, err = refused("not_enough", have), nil
-			if have.Leased > 0 {
-				// Other tills hold some of it: asked back, for the next time.
-				_, err = b.ledger.RecallMember(tx, id, q.Wallet)
-				answer.Reason = "reserved"
-			}
-		case errors.Is(err, ledger.ErrHoldEnded):
-			answer, err = refused("void", have), nil
-		case errors.Is(err, ledger.ErrHoldDiffers):
-			answer, err = refused("other_terms", have), nil
-		case errors.Is(err, ledger.ErrUnknownMember):
-			answer, err = refused("unknown_member", have), nil
-		}
+		answer.Reserved, answer.ReservedAt = away.Far.String(), away.Stores
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	if answer.Granted {
+		answer.Points = points.String()
 		b.hub.WakeAll(wire.LaneMember)
 	}
 	return answer, nil

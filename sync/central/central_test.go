@@ -51,7 +51,6 @@ type rig struct {
 	t      *testing.T
 	dir    string
 	listen string
-	lend   bool
 	s      *central.Server
 }
 
@@ -64,7 +63,7 @@ func start(t *testing.T) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	s, err := central.Open(r.t.Context(), central.Config{Dir: r.dir, Listen: r.listen, Version: "test", Zone: time.UTC, Poll: 20 * time.Millisecond, Lend: r.lend,
+	s, err := central.Open(r.t.Context(), central.Config{Dir: r.dir, Listen: r.listen, Version: "test", Zone: time.UTC, Poll: 20 * time.Millisecond,
 		Timing: hub.Timing{Ping: 200 * time.Millisecond, Busy: 20 * time.Millisecond, FeedRetry: 20 * time.Millisecond}})
 	if err != nil {
 		r.t.Fatal(err)

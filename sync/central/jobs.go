@@ -104,9 +104,16 @@ func (s *Server) drop(device string) {
 func (s *Server) lend(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.Poll)
 	defer tick.Stop()
-	l := &leaser{Server: s, limits: s.cfg.Leases}
+	l := &leaser{Server: s, t: s.cfg.Leases}
 	for {
-		if _, err := l.pass(ctx); err != nil && ctx.Err() == nil {
+		n, err := l.pass(ctx)
+		if n > 0 {
+			s.hub.WakeAll(wire.LaneLease, wire.LaneMember)
+		}
+		if err == nil {
+			err = l.oldLeases(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			s.log.Error("handing out leases", "error", err)
 		}
 		select {

@@ -21,48 +21,64 @@ import (
 
 // Leases are handed out ahead of the moment when a till has no link: a part
 // of each member's points goes to the stores where that member shops, in
-// proportion to the visits of the last 90 days. Nobody else gets any, and a
-// member without visits has no spending without a link.
+// proportion to the visits of late. Nobody else gets any, and a member
+// without visits has no spending without a link.
 //
-// Points on a lease cannot be spent elsewhere, so there are limits: a share
-// of the balance, so much per store, so much per device. They are handed out
-// only when the newest rulebook lets tills spend within a lease, and only to
-// tills that are connected now. Where a store has several tills, the one
-// where the member paid most often holds the store's share.
+// How much, and whether at all, the newest rulebook says (its section
+// "offline"): a share of the balance, so much per store, so much per device.
+// A store's leases lie at one of its tills, its keeper (see keepers.go), and
+// are handed out while that is connected. While it is, they are refreshed as
+// points are earned and spent, and renewed before their day; all of that by
+// asking the till to close them. Points on a lease of a connected till are
+// not lost to the other stores: a hold that needs them asks them back and
+// waits for them, within the budget of the sale.
 
-// LeaseLimits bound what is handed out.
-type LeaseLimits struct {
-	Share     int            // percent of a member's points that may be out on leases
-	PerStore  loyalty.Points // of one member at one store
-	PerDevice loyalty.Points // of all members at one device
-	Least     loyalty.Points // smaller shares are not worth a lease
-	Visits    time.Duration  // how far back visits count
-	Life      time.Duration  // after which the holder may spend no more
+// LeaseTiming is what the rulebook does not say about leases.
+type LeaseTiming struct {
+	Least loyalty.Points // smaller leases are not worth a message
+	Life  time.Duration  // after which the holder may spend no more
+	Renew time.Duration  // before the end of it a lease is renewed
+	Pause time.Duration  // after leases were asked back for a sale
+	Grace time.Duration  // beyond the rulebook's max_offline, until a silent till's leases go back
 }
 
-// DefaultLeaseLimits are the proposals of the risk table.
-func DefaultLeaseLimits() LeaseLimits {
-	return LeaseLimits{Share: 60, PerStore: 50_000, PerDevice: 2_000_000, Least: 100, Visits: 90 * 24 * time.Hour, Life: 30 * 24 * time.Hour}
+// DefaultLeaseTiming is used where nothing else is said.
+func DefaultLeaseTiming() LeaseTiming {
+	const day = 24 * time.Hour
+	return LeaseTiming{Least: 100, Life: 30 * day, Renew: 10 * day, Pause: 5 * time.Second, Grace: day}
 }
 
 // leaser hands out leases for members as they change.
 type leaser struct {
 	*Server
-	limits LeaseLimits
+	t      LeaseTiming
 	cursor int64 // of the feed: members after it have not been looked at
+	looked time.Time
 }
 
 // someMembers share a transaction, so that tills' batches go between.
 const someMembers = 100
 
-// pass looks at members who changed since the last pass. It tells how many
-// leases it granted or recalled.
+// programme is what the newest rulebook says about leases.
+type programme struct {
+	wallets []string // those members may pay with
+	limits  loyalty.OfflineLimits
+}
+
+// pass looks at members who changed since the last pass, and at those whose
+// pause is over. It tells how many leases it granted or recalled.
 func (l *leaser) pass(ctx context.Context) (int, error) {
-	wallets, err := l.wallets(ctx)
-	if err != nil || len(wallets) == 0 {
+	p, err := l.programme(ctx)
+	if err != nil || len(p.wallets) == 0 {
 		return 0, err
 	}
-	changed := 0
+	if err := l.appoint(ctx); err != nil {
+		return 0, err
+	}
+	changed, err := l.paused(ctx, p)
+	if err != nil {
+		return changed, err
+	}
 	for {
 		var ids []loyalty.MemberID
 		next := l.cursor
@@ -78,21 +94,8 @@ func (l *leaser) pass(ctx context.Context) (int, error) {
 		if err != nil || len(ids) == 0 {
 			return changed, err
 		}
-		online := l.hub.Online()
-		err = l.db.Write(ctx, func(tx *db.Tx) error {
-			n := 0
-			for _, id := range ids {
-				for _, w := range wallets {
-					k, err := l.balance(tx, id, w, online)
-					if err != nil {
-						return fmt.Errorf("leases of %s: %w", id, err)
-					}
-					n += k
-				}
-			}
-			changed += n
-			return nil
-		})
+		n, err := l.lookAt(ctx, p, ids)
+		changed += n
 		if err != nil {
 			return changed, err
 		}
@@ -100,37 +103,85 @@ func (l *leaser) pass(ctx context.Context) (int, error) {
 	}
 }
 
-// wallets are those that the newest rulebook lets members spend without a
-// link.
-func (l *leaser) wallets(ctx context.Context) ([]string, error) {
-	var version int64
-	err := l.db.Read(ctx, func(tx *db.Tx) (err error) { version, err = rulebook.Latest(tx); return err })
-	if err != nil || version == 0 {
-		return nil, err
+// paused looks again at members who were left alone for a sale.
+func (l *leaser) paused(ctx context.Context, p *programme) (int, error) {
+	var ids []loyalty.MemberID
+	err := l.db.Read(ctx, func(tx *db.Tx) error {
+		return tx.Rows(`SELECT member FROM lease_pause WHERE until <= ? LIMIT ?`, []any{db.Millis(l.cfg.Now()), someMembers}, func(r *sql.Rows) error {
+			var id loyalty.MemberID
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, err
 	}
-	rb, err := l.engine.book(version)
+	err = l.db.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range ids {
+			if err := tx.Exec(`DELETE FROM lease_pause WHERE member = ? AND until <= ?`, int64(id), db.Millis(l.cfg.Now())); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return 0, err
+	}
+	return l.lookAt(ctx, p, ids)
+}
+
+func (l *leaser) lookAt(ctx context.Context, p *programme, ids []loyalty.MemberID) (changed int, err error) {
+	online := l.hub.Online()
+	err = l.db.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range ids {
+			if wait, err := tx.Row(`SELECT until FROM lease_pause WHERE member = ?`, []any{int64(id)}, new(int64)); err != nil || wait {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			for _, w := range p.wallets {
+				k, err := l.balance(tx, p, id, w, online)
+				if err != nil {
+					return fmt.Errorf("leases of %s: %w", id, err)
+				}
+				changed += k
+			}
+		}
+		return nil
+	})
+	return changed, err
+}
+
+// programme reads what the newest rulebook says; no wallets when it lets
+// nothing be spent without a link.
+func (s *Server) programme(ctx context.Context) (*programme, error) {
+	var version int64
+	p := &programme{}
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) { version, err = rulebook.Latest(tx); return err })
+	if err != nil || version == 0 {
+		return p, err
+	}
+	rb, err := s.engine.book(version)
+	if err != nil {
+		return p, err
 	}
 	doc := rb.Programme()
-	if doc.Offline.Spend != "within_lease" {
-		return nil, nil
+	p.limits = doc.Offline.Limits()
+	if !p.limits.Spend {
+		return p, nil
 	}
 	names := map[string]bool{}
 	for _, r := range doc.Redemption {
 		names[r.Wallet] = true
 	}
-	return slices.Sorted(maps.Keys(names)), nil
-}
-
-// share is what one store should hold for a member, and at which device.
-type share struct {
-	visits  int
-	devices map[int64]int
+	p.wallets = slices.Sorted(maps.Keys(names))
+	return p, nil
 }
 
 // balance brings the leases of one wallet to what the visits ask for.
-func (l *leaser) balance(tx *db.Tx, id loyalty.MemberID, wallet string, online []string) (int, error) {
+func (l *leaser) balance(tx *db.Tx, p *programme, id loyalty.MemberID, wallet string, online []string) (int, error) {
 	all, err := ledger.Balances(tx, id)
 	if err != nil {
 		return 0, err
@@ -140,34 +191,58 @@ func (l *leaser) balance(tx *db.Tx, id loyalty.MemberID, wallet string, online [
 	if err != nil {
 		return 0, err
 	}
-	stores, total, err := l.visits(tx, id)
+	stores, total, err := l.visits(tx, id, p.limits.Visits)
 	if err != nil {
 		return 0, err
+	}
+	keepers := map[string]*fleet.Device{}
+	for store := range stores {
+		if keepers[store], err = fleet.KeeperDevice(tx, store); err != nil {
+			return 0, err
+		}
+	}
+	if reason, err := mayNotSpend(tx, id, wire.Ref{}); err != nil || reason != "" {
+		stores = nil // nobody spends for a blocked member: all is asked back
+		if err != nil {
+			return 0, err
+		}
 	}
 	out := map[string]loyalty.Points{}
 	changed := 0
 	for _, x := range leases {
-		if stores[x.Store] == nil {
-			// Nobody shops there any more: asked back, once.
+		k := keepers[x.Store]
+		switch {
+		case stores[x.Store] == 0, k != nil && k.No != x.Device, x.NotAfter.Before(l.cfg.Now().Add(l.t.Renew)):
+			// Nobody shops there any more, another till keeps the store's
+			// leases, or it is old: asked back, once.
 			if !x.Recalled {
 				changed++
 				if err := l.ledger.Recall(tx, x.ID); err != nil {
 					return changed, err
 				}
 			}
+			if k != nil && k.No == x.Device && stores[x.Store] > 0 {
+				out[x.Store] += x.Remaining
+			}
 			continue
 		}
 		out[x.Store] += x.Remaining
 	}
-	pool := (have.Available + have.Leased) / 100 * loyalty.Points(l.limits.Share)
+	pool := have.Available + have.Leased
+	if s := p.limits.LeasedShare; s > 0 {
+		pool = s.Of(pool)
+	}
 	for _, store := range slices.Sorted(maps.Keys(stores)) {
-		s := stores[store]
-		want := min(pool/loyalty.Points(total)*loyalty.Points(s.visits), l.limits.PerStore)
+		want := pool * loyalty.Points(stores[store]) / loyalty.Points(total)
+		if p.limits.PerStore > 0 {
+			want = min(want, p.limits.PerStore)
+		}
 		want -= want % 100 // whole points: nobody spends hundredths at a till
-		if want < l.limits.Least || out[store] > want/2 {
+		k := keepers[store]
+		if want < l.t.Least || out[store] > want*3/4 || k == nil || !slices.Contains(online, k.ID) {
 			continue // enough is out; small changes are not worth a message
 		}
-		n, err := l.grant(tx, id, wallet, min(want-out[store], have.Available), s, online)
+		n, err := l.grant(tx, p, id, wallet, min(want-out[store], have.Available), k)
 		if err != nil {
 			return changed, err
 		}
@@ -179,63 +254,80 @@ func (l *leaser) balance(tx *db.Tx, id loyalty.MemberID, wallet string, online [
 	return changed, nil
 }
 
-// visits counts a member's sales of late, per store and device.
-func (l *leaser) visits(tx *db.Tx, id loyalty.MemberID) (map[string]*share, int, error) {
+// visits counts a member's sales of late, per store.
+func (l *leaser) visits(tx *db.Tx, id loyalty.MemberID, back loyalty.Span) (map[string]int, int, error) {
 	const some = 60
 	receipts, err := ledger.MemberReceipts(tx, id, some)
 	if err != nil {
 		return nil, 0, err
 	}
-	since := l.cfg.Now().Add(-l.limits.Visits)
-	stores, total := map[string]*share{}, 0
+	now := l.cfg.Now()
+	stores, total := map[string]int{}, 0
 	for _, r := range receipts {
-		if r.Kind != "sale" || r.Store == "" || r.At.Before(since) {
+		if r.Kind != "sale" || r.Store == "" || back.Over(r.At, now) {
 			continue
 		}
-		s := stores[r.Store]
-		if s == nil {
-			s = &share{devices: map[int64]int{}}
-			stores[r.Store] = s
-		}
-		s.visits++
-		s.devices[r.Device]++
+		stores[r.Store]++
 		total++
 	}
 	return stores, total, nil
 }
 
-// grant hands points to the store's holder and tells how many it did.
-func (l *leaser) grant(tx *db.Tx, id loyalty.MemberID, wallet string, points loyalty.Points, s *share, online []string) (loyalty.Points, error) {
-	var best *fleet.Device
-	for _, no := range slices.Sorted(maps.Keys(s.devices)) {
-		d, err := fleet.ByNo(tx, no)
-		if errors.Is(err, fleet.ErrUnknown) {
-			continue
-		}
+// grant hands points to the store's keeper and tells how many it did.
+func (l *leaser) grant(tx *db.Tx, p *programme, id loyalty.MemberID, wallet string, points loyalty.Points, to *fleet.Device) (loyalty.Points, error) {
+	if most := p.limits.PerDevice; most > 0 {
+		held, err := ledger.LeasedAt(tx, to.No)
 		if err != nil {
 			return 0, err
 		}
-		if d.State == fleet.Active && slices.Contains(online, d.ID) && (best == nil || s.devices[no] > s.devices[best.No]) {
-			best = d
-		}
+		points = min(points, most-held)
 	}
-	if best == nil {
-		return 0, nil
-	}
-	held, err := ledger.LeasedAt(tx, best.No)
-	if err != nil {
-		return 0, err
-	}
-	points = min(points, l.limits.PerDevice-held)
 	points -= points % 100
-	if points < l.limits.Least {
+	if points < l.t.Least {
 		return 0, nil
 	}
 	lease, err := uuid.NewV7()
 	if err != nil {
 		return 0, err
 	}
-	return points, l.ledger.Grant(tx, lease.String(), id, wallet, points, best.No, best.Epoch, l.cfg.Now().Add(l.limits.Life))
+	return points, l.ledger.Grant(tx, lease.String(), id, wallet, points, to.No, to.Epoch, l.cfg.Now().Add(l.t.Life))
+}
+
+// oldLeases asks for leases that end soon, so that they are handed out anew,
+// and gives back what tills hold that were silent for longer than the
+// rulebook allows. The latter is a risk the retailer takes: a till is meant to
+// stop spending after that time, and what it spent before and never told is
+// borne by the shop when it comes.
+func (l *leaser) oldLeases(ctx context.Context) error {
+	if l.cfg.Now().Sub(l.looked) < time.Hour {
+		return nil
+	}
+	p, err := l.programme(ctx)
+	if err != nil {
+		return err
+	}
+	now := l.cfg.Now()
+	err = l.db.Write(ctx, func(tx *db.Tx) error {
+		n, err := l.ledger.RecallBefore(tx, now.Add(l.t.Renew), 1000)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			l.log.Info("leases asked back because they are old", "leases", n)
+		}
+		if p.limits.MaxOffline.N == 0 {
+			return nil
+		}
+		n, err = l.ledger.ReturnSilent(tx, p.limits.MaxOffline.Ago(now.Add(-l.t.Grace)))
+		if n > 0 {
+			l.log.Warn("leases of silent tills went back to the members", "leases", n)
+		}
+		return err
+	})
+	if err == nil {
+		l.looked = now
+	}
+	return err
 }
 
 // feedLeases sends a device the orders about its leases.
@@ -266,4 +358,86 @@ func (b *backend) feedLeases(tx *db.Tx, f *wire.Feed, device string, maxItems in
 		f.More = true
 	}
 	return nil
+}
+
+// hold keeps points for a receipt. When too few are available it asks the
+// tills that hold leases of the member to give them back, and waits for those
+// that are connected, as long as the question has time.
+func (b *backend) hold(ctx context.Context, q ledger.HoldRequest, device string, blocked func(tx *db.Tx) (string, error)) (reason string, have ledger.Balance, err error) {
+	end := time.Now().Add(400 * time.Millisecond)
+	if d, ok := ctx.Deadline(); ok {
+		end = time.Now().Add(time.Until(d) / 2)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for asked := false; ; {
+		waits := false
+		// Not tied to the till's patience: a hold that the till gave up on is
+		// either booked or not, and the till voids it by id in any case.
+		err = b.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+			dev, err := fleet.ByID(tx, device)
+			if err != nil {
+				return err
+			}
+			q.Device = dev.No
+			if reason, err = blocked(tx); err != nil || reason != "" {
+				have = ledger.Balance{}
+				return err
+			}
+			have, err = b.ledger.Hold(tx, q)
+			if reason = holdRefused(err); reason == "" {
+				return err
+			}
+			if reason != "not_enough" || have.Leased == 0 {
+				return nil
+			}
+			reason = "reserved"
+			if !asked {
+				asked = true
+				if _, err := b.ledger.RecallMember(tx, q.Member, q.Wallet); err != nil {
+					return err
+				}
+				until := db.Millis(b.cfg.Now().Add(b.cfg.Leases.Pause))
+				if err := tx.Exec(`INSERT INTO lease_pause (member, until) VALUES (?,?) ON CONFLICT (member) DO UPDATE SET until = excluded.until`, int64(q.Member), until); err != nil {
+					return err
+				}
+			}
+			away, err := b.reach(tx, q.Member, q.Wallet)
+			waits = away.Near > 0
+			return err
+		})
+		if err != nil || reason != "reserved" || !waits || time.Now().After(end) {
+			return reason, have, err
+		}
+		b.hub.WakeAll(wire.LaneLease)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return reason, have, nil
+		}
+	}
+}
+
+// holdRefused is the reason of a refusal; empty for success and for errors
+// that are none.
+func holdRefused(err error) string {
+	switch {
+	case errors.Is(err, ledger.ErrShort):
+		return "not_enough"
+	case errors.Is(err, ledger.ErrHoldEnded):
+		return "void"
+	case errors.Is(err, ledger.ErrHoldDiffers):
+		return "other_terms"
+	case errors.Is(err, ledger.ErrUnknownMember):
+		return "unknown_member"
+	}
+	return ""
+}
+
+// reach splits what a member has on leases: at tills that are connected now,
+// which give it back when asked, and at others, with the names of their
+// stores.
+func (s *Server) reach(tx *db.Tx, id loyalty.MemberID, wallet string) (ledger.Away, error) {
+	all, err := ledger.LeasedAway(tx, []loyalty.MemberID{id}, s.hub.Online())
+	return all[id][wallet], err
 }

@@ -34,7 +34,7 @@ func (x *till) leaseItems(t *testing.T) (all []wire.LeaseItem) {
 // Leases go where the member shops, by visits; asking for more than is left
 // calls them back; a revoked till's go back to the member.
 func TestLeasesGoWhereTheMemberShops(t *testing.T) {
-	r := &rig{t: t, dir: t.TempDir(), listen: "127.0.0.1:0", lend: true}
+	r := &rig{t: t, dir: t.TempDir(), listen: "127.0.0.1:0"}
 	r.open()
 	t.Cleanup(r.close)
 	doc, err := rulebooks.Get("grocer")

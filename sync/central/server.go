@@ -46,10 +46,7 @@ type Config struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Timing  hub.Timing
-	// Lend hands out leases when the rulebook lets tills spend within them.
-	// Off, because a till that does not know leases would only lock points up.
-	Lend   bool
-	Leases LeaseLimits // DefaultLeaseLimits when zero
+	Leases  LeaseTiming // DefaultLeaseTiming when zero
 	// Poll is how often other processes' changes are looked for; one second
 	// when zero.
 	Poll time.Duration
@@ -93,8 +90,8 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Leases == (LeaseLimits{}) {
-		cfg.Leases = DefaultLeaseLimits()
+	if cfg.Leases == (LeaseTiming{}) {
+		cfg.Leases = DefaultLeaseTiming()
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = time.Second
@@ -142,6 +139,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 			return nil, err
 		}
 	}
+	s.members.Online = s.hub.Online
 	handler, err := httpapi.New(httpapi.Config{
 		Authority: s.own,
 		DB:        s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
@@ -183,9 +181,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.wg.Go(func() { s.watch(run) })
 	s.wg.Go(func() { s.days(run) })
 	s.wg.Go(func() { s.quotas(run) })
-	if cfg.Lend {
-		s.wg.Go(func() { s.lend(run) })
-	}
+	s.wg.Go(func() { s.lend(run) })
 	if host, _, err := net.SplitHostPort(s.Address()); err == nil && !s.tls && !net.ParseIP(host).IsLoopback() {
 		s.log.Warn("listening without a certificate beyond this machine", "address", s.Address())
 	}

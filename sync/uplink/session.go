@@ -257,3 +257,12 @@ func (s *Session) AskReceipt(ctx context.Context, q wire.AskReceipt) (wire.Answe
 	err := s.ask(ctx, wire.AskReceiptWhat, q, &a, max(ReceiptBudget, s.cfg.Timing.AskBudget))
 	return a, err
 }
+
+// Answers tells whether a question would be sent: there is a session, and it
+// has not left the last question without an answer.
+func (s *Session) Answers() bool {
+	s.mu.Lock()
+	l := s.live
+	s.mu.Unlock()
+	return l != nil && l.doubt.Load() == 0
+}

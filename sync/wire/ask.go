@@ -48,7 +48,11 @@ type AnswerHold struct {
 	Granted   bool   `json:"granted"`
 	Points    string `json:"points,omitempty"`
 	Available string `json:"available,omitempty"` // what is left, or what there is when refused
-	Reason    string `json:"reason,omitempty"`    // not_enough, blocked, void, unknown_member, …
+	Reason    string `json:"reason,omitempty"`    // not_enough, reserved, blocked, void, unknown_member, …
+	// Reserved is on leases of stores that cannot be asked now, and is not in
+	// Available; ReservedAt names them.
+	Reserved   string `json:"reserved,omitempty"`
+	ReservedAt string `json:"reserved_at,omitempty"`
 }
 
 // AskMember asks who a card or phone belongs to, and for a fresh snapshot.

@@ -72,7 +72,31 @@ type Hold struct {
 	Member string `json:"member"`
 	Wallet string `json:"wallet"`
 	Points string `json:"points"`
-	Lease  string `json:"lease,omitempty"` // offline: out of this lease; empty: granted by the centre
+	// Leases the points were taken out of, without a link; none: granted by
+	// the centre. They add up to Points. Lease is the older form for one.
+	Leases []LeasePart `json:"leases,omitempty"`
+	Lease  string      `json:"lease,omitempty"`
+	// For is the device a store's keeper holds the points for; empty: its own.
+	For string `json:"for,omitempty"`
+	// Proof tells what else the member showed: phone, card; empty: nothing.
+	Proof string `json:"proof,omitempty"`
+}
+
+// LeasePart is what a hold takes out of one lease.
+type LeasePart struct {
+	Lease  string `json:"lease"`
+	Points string `json:"points"`
+}
+
+// MaxLeaseParts bounds the leases one hold may take from.
+const MaxLeaseParts = 20
+
+// Parts are the leases of a hold in either form.
+func (h *Hold) Parts() []LeasePart {
+	if h.Lease != "" && len(h.Leases) == 0 {
+		return []LeasePart{{h.Lease, h.Points}}
+	}
+	return h.Leases
 }
 
 // Commit is a closed receipt, with or without a member.
@@ -83,6 +107,7 @@ type Commit struct {
 	CardRef Ref             `json:"card_ref,omitzero"` // the card or phone that was shown
 	Offline bool            `json:"offline,omitempty"` // decided without the centre
 	Hold    string          `json:"hold,omitempty"`    // the hold this receipt turns into a spend
+	Voucher *Voucher        `json:"voucher,omitempty"` // when a store's keeper held it
 	Fiscal  string          `json:"fiscal,omitempty"`  // fiscal number
 	Shift   string          `json:"shift,omitempty"`
 	Cashier string          `json:"cashier,omitempty"`

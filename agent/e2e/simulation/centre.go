@@ -28,7 +28,7 @@ func (c *centre) on() {
 	}
 	c.door = newDoor()
 	s, err := central.Open(context.Background(), central.Config{
-		Dir: c.disk, Socket: c.door, Version: "simulated", Zone: time.UTC, Now: c.w.now, Log: c.w.log.With("at", "centre"), Lend: true, Poll: 3 * time.Second,
+		Dir: c.disk, Socket: c.door, Version: "simulated", Zone: time.UTC, Now: c.w.now, Log: c.w.log.With("at", "centre"), Poll: 3 * time.Second,
 		Timing: hub.Timing{Ping: time.Minute, ReadLimit: 150 * time.Second},
 	})
 	if err != nil {

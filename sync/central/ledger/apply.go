@@ -143,7 +143,16 @@ func (w *work) spend(r *receipt, m *member, s *sale, src Source) error {
 		if err != nil {
 			return err
 		}
+		if h == nil && s.voucher != nil {
+			if h, err = w.redeem(s.voucher, src); err != nil {
+				return err
+			}
+		}
 		switch {
+		case h != nil && h.lease != "" && (!h.live() || h.to != 0 && h.to != src.Device || h.to == 0 && h.device != src.Device || h.member != m.id || s.spend > 0 && h.wallet != s.spendWallet):
+			// A right out of a lease that ended, or is another's: nothing that a
+			// copied or lying till does costs a member more than the lease.
+			return w.spendLost(r, m, s, src)
 		case h == nil:
 			w.keep(&hold{id: s.hold, member: m.id, wallet: s.spendWallet, device: src.Device, receipt: s.number, state: holdCommitted, made: db.Millis(w.now), ended: db.Millis(w.now)})
 			if left > 0 {
@@ -250,11 +259,27 @@ func (w *work) spendOffline(r *receipt, m *member, h *hold, points loyalty.Point
 	return w.use(account{m.id, h.wallet}, paid, r.id)
 }
 
+// spendLost books a spend that no right covers: the shop bears it.
+func (w *work) spendLost(r *receipt, m *member, s *sale, src Source) error {
+	if s.spend == 0 {
+		return nil
+	}
+	src.Note = s.hold
+	if err := w.move(m, s.spendWallet, Spend, Lost, Spent, s.spend, src); err != nil {
+		return err
+	}
+	w.find("loss_lease", src, m.id, s.spend, s.hold)
+	sum := r.in(s.spendWallet)
+	sum.Spent += s.spend
+	sum.Lost += s.spend
+	return nil
+}
+
 // note books records that move no points but say something about the till.
 func (w *work) note(r *wire.Record, payload any, src Source) error {
 	switch p := payload.(type) {
 	case *wire.Hold:
-		if p.Lease != "" {
+		if len(p.Parts()) > 0 {
 			return w.holdOfLease(p, r.Receipt, src)
 		}
 	case *wire.LeaseOpen:
@@ -275,6 +300,10 @@ func (w *work) note(r *wire.Record, payload any, src Source) error {
 		return w.tx.Exec(`UPDATE device SET bundle = ?, rejected = '' WHERE no = ?`, p.Version, src.Device)
 	case *wire.BundleRejected:
 		return w.tx.Exec(`UPDATE device SET rejected = ? WHERE no = ?`, fmt.Sprintf("%d: %s %s", p.Version, p.Reason, p.Detail), src.Device)
+	case *wire.Operator:
+		if p.Action == "spend_refused" {
+			w.find("offline_refused", src, 0, 0, p.Detail)
+		}
 	case *wire.ClockChange:
 		return w.tx.Exec(`UPDATE device SET clock = ? WHERE no = ?`, string(p.To), src.Device)
 	case *wire.DeviceFault:

@@ -311,9 +311,9 @@ func (w *work) preload(group []*job) error {
 	if err != nil {
 		return fmt.Errorf("look up cards: %w", err)
 	}
-	err = db.In(w.tx, `SELECT id, member, wallet, points, device, receipt, lease, state, made, ended FROM hold WHERE id IN %s`, holds, func(r *sql.Rows) error {
+	err = db.In(w.tx, `SELECT id, member, wallet, points, device, receipt, lease, for_device, state, made, ended FROM hold WHERE id IN %s`, holds, func(r *sql.Rows) error {
 		h := &hold{}
-		if err := r.Scan(&h.id, &h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.lease, &h.state, &h.made, &h.ended); err != nil {
+		if err := r.Scan(&h.id, &h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.lease, &h.to, &h.state, &h.made, &h.ended); err != nil {
 			return err
 		}
 		w.holds[h.id] = h

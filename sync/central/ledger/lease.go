@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
@@ -39,7 +40,7 @@ const (
 	leaseOpen     = "open"     // the till has it
 	leaseRecalled = "recalled" // the till was asked to close it
 	leaseClosed   = "closed"   // closed by the till; what unresolved holds keep of it may remain
-	leaseRevoked  = "revoked"  // its device was revoked
+	leaseRevoked  = "revoked"  // its device was revoked or enrolled anew
 )
 
 // ErrLease is returned when a lease cannot be granted or recalled.
@@ -215,23 +216,70 @@ func (l *Ledger) RecallMember(tx *db.Tx, m loyalty.MemberID, wallet string) (loy
 	return held, w.flush()
 }
 
-// ReturnRevoked gives back what revoked devices hold. It is called in the
-// transaction that revokes, and does nothing when there is nothing to do.
+// ReturnRevoked gives back what revoked devices hold, and what devices held in
+// an epoch before the one a person enrolled them in. It is called in the
+// transaction that revokes or enrols, and does nothing when there is nothing
+// to do.
 func (l *Ledger) ReturnRevoked(tx *db.Tx) (int, error) {
 	w, err := l.work(tx)
 	if err != nil {
 		return 0, err
 	}
-	all, err := w.readLeases(`WHERE state IN ('granted', 'open', 'recalled', 'closed') AND device IN (SELECT no FROM device WHERE state = 'revoked') ORDER BY id`)
+	all, err := w.readLeases(`WHERE state IN ('granted', 'open', 'recalled', 'closed') AND EXISTS
+		(SELECT 1 FROM device d WHERE d.no = lease.device AND (d.state = 'revoked' OR d.epoch > lease.epoch)) ORDER BY id`)
+	if err != nil {
+		return 0, err
+	}
+	return len(all), w.endLeases(all)
+}
+
+// ReturnSilent gives back what devices hold that were last heard before a
+// moment. It is the retailer's risk: what such a device spent before and
+// brings later is charged to the member only as far as the points are still
+// there, and the rest to the shop.
+func (l *Ledger) ReturnSilent(tx *db.Tx, before time.Time) (int, error) {
+	w, err := l.work(tx)
+	if err != nil {
+		return 0, err
+	}
+	all, err := w.readLeases(`WHERE state IN ('granted', 'open', 'recalled', 'closed') AND remaining > 0 AND EXISTS
+		(SELECT 1 FROM device d WHERE d.no = lease.device AND d.last_seen < ?) ORDER BY id`, db.Millis(before))
 	if err != nil {
 		return 0, err
 	}
 	for _, x := range all {
+		w.find("lease_silent", Source{Device: x.device, Epoch: x.epoch}, x.key.member, x.remaining, x.id)
+	}
+	return len(all), w.endLeases(all)
+}
+
+// endLeases ends leases whose holder is not waited for any more.
+func (w *work) endLeases(all []*leased) error {
+	for _, x := range all {
 		rest := x.remaining
 		if err := w.giveLeaseBack(x, rest, Source{Device: x.device, Epoch: x.epoch, Note: x.id}); err != nil {
-			return 0, err
+			return err
 		}
 		x.returned, x.state, x.ended = rest, leaseRevoked, db.Millis(w.now)
+	}
+	return w.flush()
+}
+
+// RecallBefore asks back the leases that end before a moment, so that they
+// are handed out anew.
+func (l *Ledger) RecallBefore(tx *db.Tx, before time.Time, limit int) (int, error) {
+	w, err := l.work(tx)
+	if err != nil {
+		return 0, err
+	}
+	all, err := w.readLeases(`WHERE state IN ('granted', 'open') AND not_after < ? ORDER BY not_after, id LIMIT ?`, db.Millis(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range all {
+		if err := w.recallLease(x); err != nil {
+			return 0, err
+		}
 	}
 	return len(all), w.flush()
 }
@@ -301,83 +349,192 @@ func (w *work) closeLease(id string, rest loyalty.Points, src Source) error {
 	return nil
 }
 
+// part is what a hold takes out of one lease.
+type part struct {
+	lease  string
+	points loyalty.Points
+	isNew  bool // not written yet
+}
+
+// partsOf reads what a hold takes out of which lease.
+func (w *work) partsOf(h *hold) ([]part, error) {
+	if h.parts != nil || h.lease == "" {
+		return h.parts, nil
+	}
+	h.parts = []part{}
+	err := w.tx.Rows(`SELECT lease, points FROM hold_lease WHERE hold = ? ORDER BY lease`, []any{h.id}, func(r *sql.Rows) error {
+		var p part
+		err := r.Scan(&p.lease, &p.points)
+		h.parts = append(h.parts, p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read leases of a hold: %w", err)
+	}
+	return h.parts, nil
+}
+
+func (w *work) writeParts(h *hold) error {
+	for i := range h.parts {
+		p := &h.parts[i]
+		if !p.isNew {
+			continue
+		}
+		if err := w.tx.Exec(`INSERT INTO hold_lease (hold, lease, points) VALUES (?,?,?) ON CONFLICT DO NOTHING`, h.id, p.lease, int64(p.points)); err != nil {
+			return err
+		}
+		p.isNew = false
+	}
+	return nil
+}
+
 // keptOf is what live holds keep of a lease.
 func (w *work) keptOf(x *leased) (loyalty.Points, error) {
 	if err := w.flushHolds(); err != nil {
 		return 0, err
 	}
 	var n loyalty.Points
-	_, err := w.tx.Row(`SELECT COALESCE(SUM(points), 0) FROM hold WHERE member = ? AND wallet = ? AND lease = ? AND state IN ('open', 'unresolved')`,
-		[]any{int64(x.key.member), x.key.wallet, x.id}, &n)
+	_, err := w.tx.Row(`SELECT COALESCE(SUM(p.points), 0) FROM hold_lease p JOIN hold h ON h.id = p.hold WHERE p.lease = ? AND h.state IN ('open', 'unresolved')`,
+		[]any{x.id}, &n)
 	if err != nil {
 		return 0, fmt.Errorf("read holds of a lease: %w", err)
 	}
 	return n, nil
 }
 
-// holdOfLease books a HOLD out of a lease. The points stay where they are;
+// holdOfLease books a HOLD out of leases. The points stay where they are;
 // only the spend moves them.
 func (w *work) holdOfLease(p *wire.Hold, receipt string, src Source) error {
 	h, err := w.hold(p.Hold)
 	if err != nil || h != nil {
 		return err
 	}
+	h = &hold{id: p.Hold, wallet: p.Wallet, device: src.Device, receipt: receipt, state: holdOpen, made: db.Millis(w.now)}
 	points, err := loyalty.ParsePoints(p.Points)
-	var id loyalty.MemberID
-	if err2 := id.UnmarshalText([]byte(p.Member)); err != nil || err2 != nil || points < 0 || points > MostPoints || len(p.Hold) == 0 || len(p.Hold) > 100 {
+	err2 := h.member.UnmarshalText([]byte(p.Member))
+	parts := p.Parts()
+	if err != nil || err2 != nil || points < 0 || points > MostPoints || len(p.Hold) == 0 || len(p.Hold) > 100 || len(parts) > wire.MaxLeaseParts {
 		return poison("hold of %q points of member %q", p.Points, p.Member)
 	}
-	x, err := w.mine(p.Lease, src, id)
-	if err != nil {
+	if p.For != "" {
+		if h.to, err = w.deviceNo(p.For); err != nil {
+			return err
+		}
+		if h.to == 0 {
+			return poison("hold for device %q, which is not known", p.For)
+		}
+	}
+	if err := w.takeParts(h, parts, src); err != nil {
 		return err
 	}
-	if x == nil || x.key != (account{id, p.Wallet}) {
-		points = 0 // no right to anything: what is spent on it is the shop's
-	}
-	w.keep(&hold{id: p.Hold, member: id, wallet: p.Wallet, points: points, device: src.Device, receipt: receipt, lease: p.Lease, state: holdOpen, made: db.Millis(w.now)})
+	w.keep(h)
 	return nil
 }
 
-// spendLease books a spend out of a lease: as far as the lease has it, then,
-// if the device was revoked, as far as the member got it back with that, and
-// the rest out of the shop's pocket. It returns what the member's points
-// paid.
+// takeParts fills in what a hold takes out of which lease. What is not a
+// right of the device that held it counts nothing: what is spent on it is the
+// shop's.
+func (w *work) takeParts(h *hold, parts []wire.LeasePart, src Source) error {
+	h.parts, h.points = []part{}, 0
+	for _, q := range parts {
+		n, err := loyalty.ParsePoints(q.Points)
+		if err != nil || n < 0 || n > MostPoints || len(q.Lease) == 0 || len(q.Lease) > 100 {
+			return poison("hold takes %q points out of lease %.40q", q.Points, q.Lease)
+		}
+		if h.lease == "" {
+			h.lease = q.Lease
+		}
+		x, err := w.mine(q.Lease, src, h.member)
+		if err != nil {
+			return err
+		}
+		if x == nil || x.key != (account{h.member, h.wallet}) {
+			continue
+		}
+		h.parts = append(h.parts, part{q.Lease, n, true})
+		h.points += n
+	}
+	return nil
+}
+
+// deviceNo is the number of a device; 0 when it is not known.
+func (w *work) deviceNo(id string) (no int64, err error) {
+	if _, err = w.tx.Row(`SELECT no FROM device WHERE id = ?`, []any{id}, &no); err != nil {
+		return 0, fmt.Errorf("look up device: %w", err)
+	}
+	return no, nil
+}
+
+// spendLease books a spend out of leases: as far as the hold and the lease
+// have it, then, if the device was revoked, as far as the member got it back
+// with that, and the rest out of the shop's pocket. It returns what the
+// member's points paid.
 func (w *work) spendLease(m *member, h *hold, points loyalty.Points, src Source) (loyalty.Points, error) {
-	x, err := w.lease(h.lease)
+	parts, err := w.partsOf(h)
 	if err != nil {
 		return 0, err
 	}
-	src.Note = h.lease
 	left := points
-	if x != nil && x.key == (account{m.id, h.wallet}) && x.device == src.Device && x.epoch == src.Epoch {
+	w.end(h, holdCommitted)
+	for _, p := range parts {
+		x, err := w.lease(p.lease)
+		if err != nil {
+			return 0, err
+		}
+		if x == nil {
+			continue
+		}
+		src.Note = x.id
 		w.keepLease(x)
-		if n := min(left, h.points, x.remaining); n > 0 {
+		n := min(left, p.points, x.remaining)
+		if n > 0 {
 			if err := w.move(m, h.wallet, Spend, Leased, Spent, n, src); err != nil {
 				return 0, err
 			}
 			x.remaining -= n
 			left -= n
 		}
-		if n := min(left, x.returned, w.balance(x.key).Available); n > 0 {
+		if n := min(left, p.points-n, x.returned, w.balance(x.key).Available); n > 0 {
 			if err := w.move(m, h.wallet, Spend, Available, Spent, n, src); err != nil {
 				return 0, err
 			}
 			x.returned -= n
 			left -= n
 		}
-		w.end(h, holdCommitted)
 		if err := w.releaseClosed(x, src); err != nil {
 			return 0, err
 		}
 	}
-	w.end(h, holdCommitted)
 	if left > 0 {
+		src.Note = h.lease
 		if err := w.move(m, h.wallet, Spend, Lost, Spent, left, src); err != nil {
 			return 0, err
 		}
 		w.find("loss_lease", src, m.id, left, h.lease)
 	}
 	return points - left, nil
+}
+
+// releaseLeases gives back what closed leases held for a hold that has ended
+// without a spend.
+func (w *work) releaseLeases(h *hold, src Source) error {
+	parts, err := w.partsOf(h)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		x, err := w.lease(p.lease)
+		if err != nil {
+			return err
+		}
+		if x == nil {
+			continue
+		}
+		if err := w.releaseClosed(x, src); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // releaseClosed gives back what a closed lease held for a hold that has ended
@@ -453,6 +610,57 @@ func LeaseOrders(tx *db.Tx, device, after int64, limit int) ([]LeaseOrder, error
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read orders about leases: %w", err)
+	}
+	return all, nil
+}
+
+// Away is what a member has on leases: Near at devices that can be asked now,
+// Far at others, of the stores Stores ("A, B").
+type Away struct {
+	Near, Far loyalty.Points
+	Stores    string
+}
+
+// LeasedAway tells, by member and wallet, what lies on leases. reachable are
+// the devices that can be asked now to give theirs back.
+func LeasedAway(tx *db.Tx, ids []loyalty.MemberID, reachable []string) (map[loyalty.MemberID]map[string]Away, error) {
+	keys := make([]int64, len(ids))
+	for i, id := range ids {
+		keys[i] = int64(id)
+	}
+	near := make(map[string]bool, len(reachable))
+	for _, d := range reachable {
+		near[d] = true
+	}
+	all := map[loyalty.MemberID]map[string]Away{}
+	err := db.In(tx, `SELECT l.member, l.wallet, d.id, d.state, d.store, SUM(l.remaining) FROM lease l JOIN device d ON d.no = l.device
+		WHERE l.remaining > 0 AND l.member IN %s GROUP BY l.member, l.wallet, d.id, d.state, d.store ORDER BY l.member, l.wallet, d.store, d.id`, keys, func(r *sql.Rows) error {
+		var id loyalty.MemberID
+		var wallet, device, state, store string
+		var p loyalty.Points
+		if err := r.Scan(&id, &wallet, &device, &state, &store, &p); err != nil {
+			return err
+		}
+		if all[id] == nil {
+			all[id] = map[string]Away{}
+		}
+		a := all[id][wallet]
+		switch {
+		case near[device] && state == "active":
+			a.Near += p
+		default:
+			a.Far += p
+			if a.Stores == "" {
+				a.Stores = store
+			} else if !strings.HasSuffix(a.Stores, store) && len(a.Stores) < 200 {
+				a.Stores += ", " + store
+			}
+		}
+		all[id][wallet] = a
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read leases: %w", err)
 	}
 	return all, nil
 }

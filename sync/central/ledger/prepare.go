@@ -109,6 +109,7 @@ type sale struct {
 	at                      time.Time
 	offline                 bool
 	hold                    string
+	voucher                 *wire.Voucher
 	result                  *loyalty.Result
 	spendWallet             string
 	spend                   loyalty.Points
@@ -141,7 +142,7 @@ func readSale(r *wire.Record) (posting, error) {
 	if err := wire.ReadPayload(r, &p); err != nil {
 		return nil, err
 	}
-	s := &sale{number: r.Receipt, fiscal: p.Fiscal, cashier: p.Cashier, at: p.At, offline: p.Offline, hold: p.Hold, result: &loyalty.Result{}}
+	s := &sale{number: r.Receipt, fiscal: p.Fiscal, cashier: p.Cashier, at: p.At, offline: p.Offline, hold: p.Hold, voucher: p.Voucher, result: &loyalty.Result{}}
 	var err error
 	if s.identity, err = readIdentity(p.Member, p.CardRef); err != nil {
 		return nil, err

@@ -251,7 +251,9 @@ type hold struct {
 	points  loyalty.Points
 	device  int64
 	receipt string
-	lease   string // out of which it is kept; empty: out of the held account
+	lease   string // first of those it is kept out of; empty: out of the held account
+	to      int64  // device that may spend it, when a keeper held it for another till
+	parts   []part // what it takes out of each lease; nil: not read yet
 	state   string
 	made    int64
 	ended   int64
@@ -275,8 +277,8 @@ func (w *work) hold(id string) (*hold, error) {
 		return h, nil
 	}
 	h := &hold{id: id}
-	ok, err := w.tx.Row(`SELECT member, wallet, points, device, receipt, lease, state, made, ended FROM hold WHERE id = ?`, []any{id},
-		&h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.lease, &h.state, &h.made, &h.ended)
+	ok, err := w.tx.Row(`SELECT member, wallet, points, device, receipt, lease, for_device, state, made, ended FROM hold WHERE id = ?`, []any{id},
+		&h.member, &h.wallet, &h.points, &h.device, &h.receipt, &h.lease, &h.to, &h.state, &h.made, &h.ended)
 	if err != nil {
 		return nil, fmt.Errorf("read hold: %w", err)
 	}
@@ -307,10 +309,13 @@ func (w *work) end(h *hold, state string) {
 
 func (w *work) flushHolds() error {
 	for _, h := range w.dirtyHolds {
-		err := w.tx.Exec(`INSERT INTO hold (id, member, wallet, points, device, receipt, lease, state, made, ended) VALUES (?,?,?,?,?,?,?,?,?,?)
+		err := w.tx.Exec(`INSERT INTO hold (id, member, wallet, points, device, receipt, lease, for_device, state, made, ended) VALUES (?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended`,
-			h.id, int64(h.member), h.wallet, int64(h.points), h.device, h.receipt, h.lease, h.state, h.made, h.ended)
+			h.id, int64(h.member), h.wallet, int64(h.points), h.device, h.receipt, h.lease, h.to, h.state, h.made, h.ended)
 		if err != nil {
+			return err
+		}
+		if err := w.writeParts(h); err != nil {
 			return err
 		}
 		h.dirty = false

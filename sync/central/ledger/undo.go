@@ -59,12 +59,12 @@ func (w *work) applyVoid(it *Item, v *void, src Source) error {
 		return err
 	}
 	if h.lease != "" {
-		w.end(h, holdVoided)
-		x, err := w.lease(h.lease)
-		if err != nil || x == nil {
-			return err
+		if src.Device != h.device && src.Device != h.to {
+			w.find("hold_of_another", src, h.member, h.points, h.id)
+			return nil
 		}
-		return w.releaseClosed(x, src)
+		w.end(h, holdVoided)
+		return w.releaseLeases(h, src)
 	}
 	if h.points > 0 {
 		if err := w.move(m, h.wallet, Release, Held, Available, h.points, src); err != nil {

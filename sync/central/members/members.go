@@ -67,6 +67,9 @@ type Room struct {
 	Ledger *ledger.Ledger
 	Now    func() time.Time // time.Now when nil
 	Random io.Reader        // crypto/rand.Reader when nil
+	// Online lists the devices that are connected now, for what of a member's
+	// points can be asked back from leases; nil: none.
+	Online func() []string
 }
 
 func (r *Room) now() time.Time {

@@ -18,6 +18,14 @@ func (r *Room) Snapshots(tx *db.Tx, ids []loyalty.MemberID) ([]wire.MemberItem, 
 	if err != nil {
 		return nil, err
 	}
+	var reachable []string
+	if r.Online != nil {
+		reachable = r.Online()
+	}
+	leased, err := ledger.LeasedAway(tx, ids, reachable)
+	if err != nil {
+		return nil, err
+	}
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
 		keys[i] = int64(id)
@@ -48,6 +56,17 @@ func (r *Room) Snapshots(tx *db.Tx, ids []loyalty.MemberID) ([]wire.MemberItem, 
 		m := have[id]
 		if m == nil {
 			m = &loyalty.Member{}
+		}
+		// What lies on leases that can be asked back now is as good as
+		// available; the rest is told apart.
+		for wallet, a := range leased[id] {
+			b := m.Wallets[wallet]
+			b.Active += a.Near
+			b.Reserved, b.ReservedAt = a.Far, a.Stores
+			if m.Wallets == nil {
+				m.Wallets = map[string]loyalty.Balance{}
+			}
+			m.Wallets[wallet] = b
 		}
 		m.ID, m.FirstName, m.Language, m.Joined = id, p.FirstName, p.Language, p.Joined
 		m.Segments, m.Attributes, m.Consents, m.AsOf = p.Segments, p.Attributes, p.Consents, r.now().UTC().Truncate(time.Second)

@@ -52,8 +52,8 @@ func (p *program) serve(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	s, err := central.Open(ctx, central.Config{
 		Dir: p.cfg.Data, Listen: p.cfg.Listen, URL: p.cfg.URL, Hosts: p.cfg.Hosts, Zone: p.zone,
-		SignKey: p.cfg.SigningKey, Lend: p.cfg.OfflineSpending == "leases",
-		Cert: p.cfg.TLS.Cert, CertKey: p.cfg.TLS.Key, OwnTLS: p.ownTLS(), Version: version, Log: p.log(),
+		SignKey: p.cfg.SigningKey,
+		Cert:    p.cfg.TLS.Cert, CertKey: p.cfg.TLS.Key, OwnTLS: p.ownTLS(), Version: version, Log: p.log(),
 	})
 	if err != nil {
 		return err

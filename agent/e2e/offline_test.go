@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tillside/tillside/agent/e2e/cash"
+	"github.com/tillside/tillside/agent/e2e/chain"
+	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/till"
+	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/ledger"
+)
+
+// plain is a programme that gives nothing by itself, so that every number of
+// a story is in the story.
+const plain = `{"programme": {"id": "plain", "currency": "EUR", "languages": ["en"]},
+	"wallets": [{"id": "points", "point_value": "0.01"}],
+	"redemption": [{"wallet": "points"}],
+	"offline": {"spend": "within_lease"%s},
+	"rules": []}`
+
+// story is a chain with what the tests say to it.
+type story struct {
+	*chain.Chain
+	t *testing.T
+	n int
+}
+
+func newStory(t *testing.T, offline string) *story {
+	t.Helper()
+	c, err := chain.New(t.TempDir(), chain.NewClock(time.Now().Truncate(time.Second)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &story{Chain: c, t: t}
+	s.must(c.Publish(fmt.Appendf(nil, plain, offline)))
+	return s
+}
+
+func (s *story) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *story) till(store, name string) *chain.Till {
+	s.t.Helper()
+	t, err := s.AddTill(store, name)
+	s.must(err)
+	s.must(chain.Until(func() (bool, error) { return t.Online(), nil }))
+	return t
+}
+
+// member has visited stores so often, and then has so many points.
+func (s *story) member(card string, points loyalty.Points, visits map[*chain.Till]int) loyalty.MemberID {
+	s.t.Helper()
+	id, err := s.AddMember("Anna", card, "48600100200")
+	s.must(err)
+	s.must(s.Settle())
+	for t, n := range visits {
+		for range n {
+			s.must(s.sell(t, card, 0).err)
+		}
+	}
+	s.must(s.Settle())
+	b, err := s.Balance(id)
+	s.must(err)
+	s.must(s.Give(id, points-b.Available-b.Leased))
+	s.must(s.Settle())
+	return id
+}
+
+// sold is what became of a sale.
+type sold struct {
+	id, token string
+	offered   till.SaleAnswer
+	held      till.SaleAnswer
+	captured  till.CaptureAnswer
+	err       error
+}
+
+// identify shows a card at a till.
+func (s *story) identify(t *chain.Till, card string) till.MemberAnswer {
+	s.t.Helper()
+	var a till.MemberAnswer
+	s.must(t.Cash.Call(s.t.Context(), http.MethodPost, "/v1/identify", "", map[string]any{"input": card, "entry": "scan"}, &a))
+	return a
+}
+
+// basket is goods for so many euros, with a wish to spend points.
+func basket(token string, euros int, spend loyalty.Points, more map[string]any) map[string]any {
+	b := map[string]any{"member": token, "lines": []map[string]any{{"sku": "1", "name": "Tea", "quantity": "1", "price": fmt.Sprintf("%d.00", euros)}}}
+	if spend > 0 {
+		b["spend"] = spend.String()
+	}
+	for k, v := range more {
+		b[k] = v
+	}
+	return b
+}
+
+// sell sells goods for 100 euros to a member who wishes to spend points.
+func (s *story) sell(t *chain.Till, card string, spend loyalty.Points) sold {
+	s.t.Helper()
+	x := s.authorise(t, card, 100, spend, nil)
+	if x.err == nil {
+		s.capture(t, &x)
+	}
+	return x
+}
+
+func (s *story) authorise(t *chain.Till, card string, euros int, spend loyalty.Points, more map[string]any) sold {
+	s.t.Helper()
+	s.n++
+	x := sold{id: fmt.Sprintf("%s-%s-%d", t.Store, t.Name, s.n)}
+	x.token = s.identify(t, card).Member.Token
+	b := basket(x.token, euros, spend, more)
+	if x.err = t.Cash.Call(s.t.Context(), http.MethodPost, "/v1/receipts/"+x.id+"/calculate", "", b, &x.offered); x.err != nil {
+		return x
+	}
+	x.err = t.Cash.Call(s.t.Context(), http.MethodPost, "/v1/receipts/"+x.id+"/authorise", x.id+"-a", b, &x.held)
+	return x
+}
+
+func (s *story) capture(t *chain.Till, x *sold) {
+	s.t.Helper()
+	x.err = t.Cash.Call(s.t.Context(), http.MethodPost, "/v1/receipts/"+x.id+"/capture", x.id+"-c",
+		map[string]any{"fiscal_number": "F" + x.id, "tenders": []map[string]any{{"kind": "cash", "amount": x.held.Totals.Net.String()}}}, &x.captured)
+}
+
+func (s *story) void(t *chain.Till, x *sold) {
+	s.t.Helper()
+	s.must(t.Cash.Call(s.t.Context(), http.MethodPost, "/v1/receipts/"+x.id+"/void", x.id+"-v", map[string]any{}, nil))
+}
+
+func spentOf(r *loyalty.Result) loyalty.Points {
+	if r == nil || r.Spend == nil {
+		return 0
+	}
+	return r.Spend.Points
+}
+
+func (s *story) want(id loyalty.MemberID, available, leased, spent loyalty.Points) {
+	s.t.Helper()
+	b, err := s.Balance(id)
+	s.must(err)
+	if b.Available != available || b.Leased != leased || b.Spent != spent || b.Lost != 0 {
+		s.t.Errorf("the ledger has %s available, %s leased, %s spent, %s lost; want %s, %s, %s and nothing lost", b.Available, b.Leased, b.Spent, -b.Lost, available, leased, spent)
+	}
+	s.must(s.Verify())
+}
+
+// The worked example: 1,000 points, two stores where the member shops, both
+// without a link, a web shop and a third store meanwhile.
+func TestWorkedExampleOffline(t *testing.T) {
+	s := newStory(t, "")
+	a, b, web, third := s.till("A", "1"), s.till("B", "1"), s.till("W", "1"), s.till("C", "1")
+	const card = "2000000125008"
+	m := s.member(card, 1000_00, map[*chain.Till]int{a: 6, b: 2})
+	s.want(m, 400_00, 600_00, 0)
+	s.must(a.Cut())
+	s.must(b.Cut())
+
+	x := s.sell(a, card, 300_00)
+	s.must(x.err)
+	if got := spentOf(x.captured.Result); got != 300_00 || x.held.Mode != "offline" {
+		t.Errorf("A gave %s, %s", got, x.held.Mode)
+	}
+	t.Log(strings.Join(x.captured.Print, "\n"))
+	y := s.sell(b, card, 300_00)
+	s.must(y.err)
+	if y.offered.Spend.Max != 150_00 || y.offered.Spend.LimitedBy != "lease" || spentOf(y.captured.Result) != 150_00 || y.offered.SpendNote == "" {
+		t.Errorf("B offered %+v, %q, gave %s", y.offered.Spend, y.offered.SpendNote, spentOf(y.captured.Result))
+	}
+	z := s.sell(web, card, 400_00)
+	s.must(z.err)
+	if spentOf(z.captured.Result) != 400_00 {
+		t.Errorf("the web shop gave %+v", z.held.Spend)
+	}
+	s.must(s.Settle())
+	s.want(m, 0, 600_00, 400_00)
+	who := s.identify(third, card)
+	if w := who.Member.Balances[0]; w.Active != 0 || w.Reserved != 600_00 || w.ReservedAt != "A, B" {
+		t.Errorf("C knows %+v", w)
+	}
+	n := s.authorise(third, card, 100, 100_00, nil)
+	s.must(n.err)
+	if spentOf(n.held.Result) != 0 || n.held.SpendNote != "600 points reserved at A, B" {
+		t.Errorf("C gave %s and says %q", spentOf(n.held.Result), n.held.SpendNote)
+	}
+
+	s.must(a.Heal())
+	s.must(s.Settle())
+	// The third store asks for what A still has: it comes back at once.
+	p := s.authorise(third, card, 100, 150_00, nil)
+	s.must(p.err)
+	if spentOf(p.held.Result) != 150_00 {
+		t.Errorf("C gave %+v, %q", p.held.Spend, p.held.SpendNote)
+	}
+	s.void(third, &p)
+	s.must(b.Heal())
+	s.must(s.Settle())
+	got, err := s.Balance(m)
+	s.must(err)
+	if got.Spent != 850_00 || got.Available+got.Leased != 150_00 || got.Lost != 0 || got.Held != 0 || got.Issued != -1000_00 {
+		t.Errorf("at the end %+v; want 850 of 1,000 spent and 150 left", got)
+	}
+	s.must(s.Verify())
+	var found int64
+	s.must(s.Read(func(tx *db.Tx) error {
+		sum, err := ledger.Counts(tx)
+		found = sum.Findings
+		return err
+	}))
+	if found != 0 {
+		t.Errorf("%d findings", found)
+	}
+}
+
+var _ = cash.Error{}
