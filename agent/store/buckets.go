@@ -14,6 +14,8 @@ var (
 	bucketReceipts = []byte("receipts")
 	// bucketReceiptsByTime: time of the last change (8 bytes) + receipt id.
 	bucketReceiptsByTime = []byte("receipts_by_time")
+	// bucketFiscal: fiscal number -> id of the receipt that bears it.
+	bucketFiscal = []byte("receipts_by_fiscal")
 	// bucketOpen: id of each receipt that holds points or waits for its slip.
 	bucketOpen = []byte("receipts_open")
 	// bucketAnswers: idempotency key -> Answer (JSON).
@@ -36,7 +38,7 @@ var (
 	bucketSpends = []byte("lease_spends")
 )
 
-var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketOpen,
+var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketFiscal, bucketOpen,
 	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas,
 	bucketLeases, bucketLeasesOf, bucketSpends}
 

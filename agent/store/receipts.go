@@ -192,6 +192,11 @@ func (t *Tx) PutReceipt(r *Receipt) error {
 	if err := t.tx.Bucket(bucketReceiptsByTime).Put(timeKey(r.Changed, r.ID), nil); err != nil {
 		return err
 	}
+	if r.Fiscal != "" && len(r.Fiscal) <= mostFiscal {
+		if err := t.tx.Bucket(bucketFiscal).Put([]byte(r.Fiscal), []byte(r.ID)); err != nil {
+			return err
+		}
+	}
 	open := t.tx.Bucket(bucketOpen)
 	unfinished := r.State == Open || r.State == Held || r.State == Unresolved
 	switch {
@@ -203,6 +208,26 @@ func (t *Tx) PutReceipt(r *Receipt) error {
 		return open.Delete([]byte(r.ID))
 	}
 	return nil
+}
+
+// mostFiscal is the length of the longest fiscal number that is looked up.
+const mostFiscal = 200
+
+// ReceiptByFiscal reads the receipt with a fiscal number, of several the
+// newest; nil when this till has none.
+func (t *Tx) ReceiptByFiscal(fiscal string) (*Receipt, error) {
+	if fiscal == "" || len(fiscal) > mostFiscal {
+		return nil, nil
+	}
+	id := t.tx.Bucket(bucketFiscal).Get([]byte(fiscal))
+	if id == nil {
+		return nil, nil
+	}
+	r, err := t.Receipt(string(id))
+	if err != nil || r == nil || r.Fiscal != fiscal {
+		return nil, err
+	}
+	return r, nil
 }
 
 // OpenReceipts lists receipts that hold points or wait for their slip.
@@ -255,20 +280,32 @@ func (t *Tx) PutAnswer(key string, a *Answer) error {
 // and never ended gives back what it took of limits and quotas.
 func (t *Tx) PruneReceipts(max int) (int, error) {
 	open := t.tx.Bucket(bucketOpen)
+	fiscal := t.tx.Bucket(bucketFiscal)
 	var abandoned []*Booking
+	var unnamed []string
 	n, err := t.expire(bucketReceiptsByTime, bucketReceipts, t.now().Add(-Retention), max, func(id []byte) bool {
 		if open.Get(id) != nil {
 			return true
 		}
 		// One that cannot be read gives nothing back, and goes.
-		if r, err := t.Receipt(string(id)); err == nil && r != nil && (r.State == Open || r.State == Held) {
-			abandoned = append(abandoned, r.Booked)
+		if r, err := t.Receipt(string(id)); err == nil && r != nil {
+			if r.State == Open || r.State == Held {
+				abandoned = append(abandoned, r.Booked)
+			}
+			if r.Fiscal != "" && string(fiscal.Get([]byte(r.Fiscal))) == r.ID {
+				unnamed = append(unnamed, r.Fiscal)
+			}
 		}
 		return false
 	})
 	for _, b := range abandoned {
 		if err == nil {
 			err = t.Rebook(b, nil)
+		}
+	}
+	for _, n := range unnamed {
+		if err == nil {
+			err = fiscal.Delete([]byte(n))
 		}
 	}
 	return n, err

@@ -32,6 +32,9 @@ func (t *Till) exchanging(ctx context.Context, id string, b *returnBody) (*excha
 	if b == nil {
 		return nil, nil
 	}
+	if err := t.byFiscal(ctx, b); err != nil {
+		return nil, err
+	}
 	if b.Original == id {
 		return nil, refuse("return_refused", "a receipt cannot take itself back").at("returns.original")
 	}

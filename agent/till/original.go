@@ -33,10 +33,16 @@ func awayID(device string, m wire.Mark) string {
 // own receipt, too, the centre is asked, while it can be, what other tills
 // have taken back; without its answer the ledger alone holds two tills apart.
 func (t *Till) original(ctx context.Context, b *returnBody) (*original, error) {
+	if err := t.byFiscal(ctx, b); err != nil {
+		return nil, err
+	}
 	if !goodID(b.Original) || len(b.Store) > 100 || len(b.Till) > 100 {
 		return nil, refuse("unknown_receipt").at("original")
 	}
 	ask := wire.AskReceipt{Number: b.Original, Store: b.Store, Till: b.Till}
+	if b.exact != nil {
+		ask = *b.exact
+	}
 	var own *store.Receipt
 	if (b.Store == "" || b.Store == t.c.Store) && (b.Till == "" || b.Till == t.c.Till) {
 		r, err := t.stored(b.Original)
@@ -74,6 +80,47 @@ func (t *Till) original(ctx context.Context, b *returnBody) (*original, error) {
 		return nil, refuse("wrong_state", a.State).at("original")
 	}
 	return t.awayOriginal(a)
+}
+
+// byFiscal finds out which receipt bears a fiscal number, here or at the
+// centre, and names it in b; nothing to do when it is named already.
+func (t *Till) byFiscal(ctx context.Context, b *returnBody) error {
+	if b == nil || b.OriginalFiscal == "" || b.Original != "" {
+		return nil
+	}
+	n := b.OriginalFiscal
+	if len(n) > 100 || len(b.Store) > 100 || len(b.Till) > 100 {
+		return refuse("unknown_receipt").at("original_fiscal")
+	}
+	if (b.Store == "" || b.Store == t.c.Store) && (b.Till == "" || b.Till == t.c.Till) {
+		var own *store.Receipt
+		err := t.c.Journal.View(func(tx *store.Tx) (err error) { own, err = tx.ReceiptByFiscal(n); return err })
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			b.Original, b.Store, b.Till = own.ID, t.c.Store, t.c.Till
+			return nil
+		}
+	}
+	if !t.c.Link.Online() {
+		return refuse("receipt_elsewhere").at("original_fiscal")
+	}
+	a, err := t.c.Link.AskReceipt(ctx, wire.AskReceipt{Fiscal: n, Store: b.Store, Till: b.Till})
+	switch {
+	case err != nil:
+		t.c.Log.LogAttrs(ctx, slog.LevelInfo, "the centre was asked for a receipt", slog.String("fiscal", n), slog.Any("error", err))
+		return refuse("receipt_elsewhere").at("original_fiscal")
+	case a.Reason == wire.ReceiptAmbiguous:
+		return refuse("receipt_ambiguous").at("original_fiscal")
+	case a.Reason != "":
+		return refuse("return_refused", "the receipt is too large to be fetched").at("original_fiscal")
+	case !a.Known:
+		return refuse("unknown_receipt").at("original_fiscal")
+	}
+	b.Original, b.Store, b.Till = a.Number, a.Store, a.Till
+	b.exact = &wire.AskReceipt{Number: a.Number, Device: a.Device, Mark: a.Mark}
+	return nil
 }
 
 // ownOriginal is a receipt of this till.

@@ -17,7 +17,11 @@ import (
 // returnBody names a receipt and the lines that come back. Store and till are
 // those of the receipt, when its number is not enough to find it.
 type returnBody struct {
-	Original string       `json:"original"`
+	Original string `json:"original,omitempty"`
+	// OriginalFiscal is the fiscal number of the receipt, when its own is not
+	// known.
+	OriginalFiscal string `json:"original_fiscal,omitempty"`
+
 	Store    string       `json:"store,omitempty"`
 	Till     string       `json:"till,omitempty"`
 	Lines    []returnLine `json:"lines"`
@@ -28,6 +32,7 @@ type returnBody struct {
 	Columns  int          `json:"columns,omitempty"` // of the caller's printer
 
 	found []loyalty.ReturnLine // Lines, as lines of the original
+	exact *wire.AskReceipt     // the receipt, as the centre named it
 }
 
 // returnLine is how much of a line comes back. The line is named by its id or,
@@ -187,6 +192,9 @@ func (t *Till) returnCapture(ctx context.Context, c *call, b *returnBody) (*repl
 	}
 	if b.Print == "agent" && t.c.Devices.Printer() == nil {
 		return nil, refuse("no_printer").at("print")
+	}
+	if err := t.byFiscal(ctx, b); err != nil {
+		return nil, err
 	}
 	unlock, err := t.sales.lock(ctx, b.Original)
 	if err != nil {

@@ -42,6 +42,53 @@ func elsewhere(t *testing.T, sale *loyalty.Result, line, quantity string) wire.R
 	return wire.ReturnedPart{Device: "dev-third", Mark: wire.Mark{Epoch: 1, Seq: 4}, Result: mustJSON(r)}
 }
 
+// Goods come back by the fiscal number on the paper: of this till's own
+// receipts, and of another till's, also in exchange.
+func TestReturnByFiscalNumber(t *testing.T) {
+	b := newBench(t)
+	sell := func(id, fiscal string) {
+		t.Helper()
+		var a CaptureAnswer
+		b.post("/v1/receipts/"+id+"/capture", "c"+id, `{"fiscal_number":"`+fiscal+`","receipt":`+one("3", "5.00")+`}`).into(t, &a)
+	}
+	sell("R1", "F-77")
+	sell("R2", "F-78")
+	var r ReturnAnswer
+	b.post("/v1/returns/capture", "r1", `{"original_fiscal":"F-77","lines":[{"id":"1","quantity":"1"}]}`).into(t, &r)
+	if r.Original != "R1" || r.State != store.PartlyReturned {
+		t.Errorf("own: %+v", r)
+	}
+	b.restart()
+	b.post("/v1/returns/capture", "r2", `{"original_fiscal":"F-77","lines":[{"id":"1","quantity":"0"}]}`).into(t, &r)
+	if r.Original != "R1" || r.State != store.Returned {
+		t.Errorf("own, the rest: %+v", r)
+	}
+	if a := b.post("/v1/returns/capture", "r3", `{"original_fiscal":"F-99","lines":[{"id":"1","quantity":"1"}]}`); a.status != 404 || a.code() != "unknown_receipt" {
+		t.Errorf("unknown: %d %s", a.status, a.body)
+	}
+	away, _ := newBench(t).sold("Z9")
+	away.Fiscal = "F-900"
+	b.link.set(func(l *fakeLink) { l.sales = map[string]*wire.AnswerReceipt{"Z9": away} })
+	b.post("/v1/returns/calculate", "", `{"original_fiscal":"F-900","lines":[{"id":"1","quantity":"1"}]}`).into(t, &r)
+	if r.Original != "Z9" || r.Store != "s2" || r.Till != "t9" || r.Mode != "online" {
+		t.Errorf("of another till: %+v", r)
+	}
+	b.link.set(func(l *fakeLink) {
+		if q := l.asked[len(l.asked)-1]; q.Device != "dev-other" || q.Mark != away.Mark {
+			t.Errorf("asked for %+v", q)
+		}
+	})
+	var x CaptureAnswer
+	b.post("/v1/receipts/R3/capture", "c3", `{"receipt":`+one("3", "5.00")+`,"returns":{"original_fiscal":"F-900","lines":[{"id":"1","quantity":"1"}]}}`).into(t, &x)
+	if x.Exchange == nil || x.Exchange.Return.Original != "Z9" {
+		t.Errorf("exchange: %+v", x.Exchange)
+	}
+	b.link.set(func(l *fakeLink) { l.online = false })
+	if a := b.post("/v1/returns/capture", "r4", `{"original_fiscal":"F-900","lines":[{"id":"2","quantity":"1"}]}`); a.code() != "receipt_elsewhere" {
+		t.Errorf("offline: %d %s", a.status, a.body)
+	}
+}
+
 // lastReturn is the newest RETURN record.
 func (b *bench) lastReturn() (last wire.Return) {
 	b.t.Helper()

@@ -534,6 +534,9 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 			return nil, err
 		}
 	}
+	if err := t.byFiscal(ctx, b.Returns); err != nil {
+		return nil, err
+	}
 	unlock, err := t.lockSales(ctx, id, b.Returns)
 	if err != nil {
 		return nil, err

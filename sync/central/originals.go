@@ -17,10 +17,17 @@ const mostNamesakes = 500
 // it already, in the stored records of whichever till sold them.
 func (b *backend) askReceipt(ctx context.Context, q wire.AskReceipt) (*wire.AnswerReceipt, error) {
 	answer := &wire.AnswerReceipt{}
-	if q.Number == "" || len(q.Number) > 100 {
+	if q.Number == "" && q.Fiscal == "" || len(q.Number) > 100 || len(q.Fiscal) > 100 {
 		return answer, nil
 	}
-	err := b.db.Read(ctx, func(tx *db.Tx) error {
+	err := b.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if q.Number == "" {
+			// Find out which sale it is, then go on as if it had been named.
+			q, answer.Reason, err = byFiscal(tx, q)
+			if err != nil || q.Number == "" {
+				return err
+			}
+		}
 		all, err := ledger.Receipts(tx, ledger.Filter{Number: q.Number}, mostNamesakes)
 		if err != nil {
 			return err
@@ -29,16 +36,9 @@ func (b *backend) askReceipt(ctx context.Context, q wire.AskReceipt) (*wire.Answ
 			answer.Reason = wire.ReceiptAmbiguous
 			return nil
 		}
-		devices := map[int64]string{}
-		for i := range all {
-			if _, ok := devices[all[i].Device]; ok {
-				continue
-			}
-			var id string
-			if _, err := tx.Row(`SELECT id FROM device WHERE no = ?`, []any{all[i].Device}, &id); err != nil {
-				return fmt.Errorf("look up device: %w", err)
-			}
-			devices[all[i].Device] = id
+		devices, err := devicesOf(tx, all)
+		if err != nil {
+			return err
 		}
 		sale, reason := pickSale(all, devices, q)
 		if sale == nil {
@@ -51,6 +51,43 @@ func (b *backend) askReceipt(ctx context.Context, q wire.AskReceipt) (*wire.Answ
 		return nil, err
 	}
 	return answer, nil
+}
+
+// byFiscal names the sale of a fiscal number exactly; no number when there is
+// none, or a reason.
+func byFiscal(tx *db.Tx, q wire.AskReceipt) (wire.AskReceipt, string, error) {
+	all, err := ledger.Receipts(tx, ledger.Filter{Fiscal: q.Fiscal}, mostNamesakes)
+	if err != nil {
+		return q, "", err
+	}
+	if len(all) == mostNamesakes {
+		return q, wire.ReceiptAmbiguous, nil
+	}
+	devices, err := devicesOf(tx, all)
+	if err != nil {
+		return q, "", err
+	}
+	sale, reason := pickSale(all, devices, q)
+	if sale == nil {
+		return q, reason, nil
+	}
+	return wire.AskReceipt{Number: sale.Number, Device: devices[sale.Device], Mark: wire.Mark{Epoch: sale.Epoch, Seq: sale.Seq}}, "", nil
+}
+
+// devicesOf names the devices of receipts.
+func devicesOf(tx *db.Tx, all []ledger.Receipt) (map[int64]string, error) {
+	devices := map[int64]string{}
+	for i := range all {
+		if _, ok := devices[all[i].Device]; ok {
+			continue
+		}
+		var id string
+		if _, err := tx.Row(`SELECT id FROM device WHERE no = ?`, []any{all[i].Device}, &id); err != nil {
+			return nil, fmt.Errorf("look up device: %w", err)
+		}
+		devices[all[i].Device] = id
+	}
+	return devices, nil
 }
 
 // pickSale chooses the sale that is meant; rows come newest first. A voided

@@ -36,7 +36,10 @@ func TestReceiptOfAnotherTill(t *testing.T) {
 	if x := ask(wire.AskReceipt{Number: "A-2"}); !x.Known || x.Mark != other || x.Member != "" {
 		t.Errorf("a receipt without a member: %+v", x)
 	}
-	for _, q := range []wire.AskReceipt{{Number: "A-3"}, {}, {Number: "A-1", Store: "s2"}, {Number: "A-1", Till: "2"}, {Number: "A-1", Device: b.id},
+	if x := ask(wire.AskReceipt{Fiscal: "F-A-1"}); !x.Known || x.Mark != mark || x.Number != "A-1" || x.Fiscal != "F-A-1" {
+		t.Errorf("by its fiscal number: %+v", x)
+	}
+	for _, q := range []wire.AskReceipt{{Number: "A-3"}, {Fiscal: "F-A-3"}, {Fiscal: "F-A-1", Store: "s2"}, {}, {Number: "A-1", Store: "s2"}, {Number: "A-1", Till: "2"}, {Number: "A-1", Device: b.id},
 		{Number: "A-1", Device: a.id, Mark: other}} {
 		if x := ask(q); x.Known || x.Reason != "" {
 			t.Errorf("%+v: %+v", q, x)
@@ -51,6 +54,9 @@ func TestReceiptOfAnotherTill(t *testing.T) {
 	got = ask(wire.AskReceipt{Number: "A-1", Device: a.id, Mark: mark})
 	if len(got.Returns) != 1 || got.State != "returned" || got.Returns[0].Device != b.id || got.Returns[0].Mark != ret || string(got.Returns[0].Result) != string(back) {
 		t.Errorf("after the return: %+v", got)
+	}
+	if x := ask(wire.AskReceipt{Fiscal: "F-A-1"}); x.State != "returned" || len(x.Returns) != 1 {
+		t.Errorf("by its fiscal number after the return: %+v", x)
 	}
 	if bal := r.balance(id); bal.Available != 0 {
 		t.Errorf("balance %+v", bal)

@@ -70,11 +70,12 @@ type AnswerMember struct {
 }
 
 // AskReceipt asks for a sale of any till and for what came back of it. Store
-// and Till narrow a number that several tills have used; Device and Mark name
+// and Till narrow a number that several tills have used, fiscal or not; Device and Mark name
 // one record exactly. Of one till's sales with the same number the newest is
 // meant.
 type AskReceipt struct {
 	Number string `json:"number"`
+	Fiscal string `json:"fiscal,omitempty"` // fiscal number, when Number is not known
 	Store  string `json:"store,omitempty"`
 	Till   string `json:"till,omitempty"`
 	Device string `json:"device,omitempty"`

@@ -116,7 +116,8 @@ func scanHistory(rows *sql.Rows) (Receipt, error) {
 type Filter struct {
 	Store  string
 	Till   string
-	Number string // exact receipt or fiscal number
+	Number string // exact receipt number
+	Fiscal string // exact fiscal number
 	Before int64  // receipt id, for paging
 }
 
@@ -136,6 +137,9 @@ func Receipts(tx *db.Tx, f Filter, limit int) ([]Receipt, error) {
 	}
 	if f.Number != "" {
 		add(`r.number = ?`, f.Number)
+	}
+	if f.Fiscal != "" {
+		add(`r.fiscal = ? AND r.fiscal <> ''`, f.Fiscal) // the second says that the index will do
 	}
 	q := `SELECT ` + historyColumns + ` FROM receipt r LEFT JOIN device d ON d.no = r.device`
 	if len(where) > 0 {
