@@ -22,14 +22,14 @@ type returnBody struct {
 	// known.
 	OriginalFiscal string `json:"original_fiscal,omitempty"`
 
-	Store    string       `json:"store,omitempty"`
-	Till     string       `json:"till,omitempty"`
-	Lines    []returnLine `json:"lines"`
-	Fiscal   string       `json:"fiscal_number,omitempty"`
-	Shift    string       `json:"shift,omitempty"`
-	Cashier  string       `json:"cashier,omitempty"`
-	Print    string       `json:"print,omitempty"`   // "agent": a slip on the agent's own printer
-	Columns  int          `json:"columns,omitempty"` // of the caller's printer
+	Store   string       `json:"store,omitempty"`
+	Till    string       `json:"till,omitempty"`
+	Lines   []returnLine `json:"lines"`
+	Fiscal  string       `json:"fiscal_number,omitempty"`
+	Shift   string       `json:"shift,omitempty"`
+	Cashier string       `json:"cashier,omitempty"`
+	Print   string       `json:"print,omitempty"`   // "agent": a slip on the agent's own printer
+	Columns int          `json:"columns,omitempty"` // of the caller's printer
 
 	found []loyalty.ReturnLine // Lines, as lines of the original
 	exact *wire.AskReceipt     // the receipt, as the centre named it
