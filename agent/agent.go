@@ -43,6 +43,9 @@ type Options struct {
 	Timing uplink.Timing
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Built is when this program was built; a clock that stands before it is
+	// wrong. Zero: not known.
+	Built time.Time
 	// Host is the machine as the agent sees it; zero fields: the real one.
 	Host Host
 }
@@ -211,7 +214,7 @@ func (a *Agent) openStores() error {
 	if a.unclean {
 		check = a.o.Check
 	}
-	a.clock = &clockwork{now: a.o.Now, up: a.o.Host.Up, boot: a.o.Host.Boot()}
+	a.clock = &clockwork{now: a.o.Now, built: a.o.Built, up: a.o.Host.Up, boot: a.o.Host.Boot()}
 	ring, err := openKeyring(a.dir)
 	if err != nil {
 		a.log.Error("trust not loaded", "error", err)
@@ -282,7 +285,7 @@ func (a *Agent) buildTill() error {
 	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, Idle: s.Display.Idle, WholeSlip: s.Slip.Content == "receipt",
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
 		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Contact: a.contact.at, Acked: a.acked, Trusted: a.clock.trusted, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
-		Health: a.health, Log: a.log, Now: a.o.Now}
+		Health: a.health, Log: a.log, Now: a.o.Now, Time: a.clock.best}
 	if a.id != nil {
 		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
 	}

@@ -88,6 +88,11 @@ func (a *Agent) look() {
 		if before != "" && before != state {
 			a.record(wire.TypeClock, wire.ClockChange{From: before, To: state, OffsetM: offset.Milliseconds()})
 		}
+		if a.clock.due() {
+			if err := a.clock.save(a.journal); err != nil {
+				a.log.Error("clock not kept", "error", err)
+			}
+		}
 	}
 	if err := a.contact.save(a.journal, contactEvery); err != nil {
 		a.log.Error("time of the last contact not kept", "error", err)

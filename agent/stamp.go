@@ -21,12 +21,15 @@ type clockwork struct {
 	boot   string
 	bundle func() int64
 
+	built time.Time // of this program; zero: not known
+
 	mu    sync.Mutex
-	last  time.Time            // latest wall time written into a record
-	kept  uplink.ClockEstimate // from before the restart
+	last  time.Time            // latest time that is known to have been, by the centre's clock
+	kept  uplink.ClockEstimate // the last one there was, over restarts too
 	taken time.Time            // wall time of it
 	live  func() uplink.ClockEstimate
 	state wire.ClockState
+	saved time.Time // when the estimate was written down in this run
 }
 
 // keyClock is where the last estimate is kept over a restart.
@@ -38,17 +41,29 @@ type keptClock struct {
 	Last     time.Time `json:"last"`
 }
 
-// load reads the estimate of an earlier run.
+// load reads the estimate of an earlier run, and when the newest record was
+// written: after a power cut that is later than what was kept.
 func (c *clockwork) load(j *store.Journal) error {
+	var newest time.Time
+	if box := j.Box(); box != nil {
+		st, err := box.Stats()
+		if err != nil {
+			return err
+		}
+		newest = st.Newest
+	}
 	return j.View(func(tx *store.Tx) error {
 		var k keptClock
 		if b := tx.Meta(keyClock); b == nil || json.Unmarshal(b, &k) != nil {
-			return nil
+			k = keptClock{}
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.kept = uplink.ClockEstimate{Known: !k.Taken.IsZero(), Offset: time.Duration(k.OffsetMS) * time.Millisecond}
 		c.taken, c.last = k.Taken, k.Last
+		if newest = newest.Add(c.kept.Offset); c.kept.Known && newest.After(c.last) {
+			c.last = newest
+		}
 		return nil
 	})
 }
@@ -56,12 +71,12 @@ func (c *clockwork) load(j *store.Journal) error {
 // save keeps the estimate.
 func (c *clockwork) save(j *store.Journal) error {
 	c.mu.Lock()
-	e, last := c.estimate(), c.last
-	c.mu.Unlock()
-	k := keptClock{OffsetMS: e.Offset.Milliseconds(), Last: last}
-	if e.Known {
-		k.Taken = c.now().Add(-e.Age)
+	c.judge(c.now())
+	k := keptClock{OffsetMS: c.kept.Offset.Milliseconds(), Last: c.last}
+	if c.kept.Known {
+		k.Taken = c.taken
 	}
+	c.mu.Unlock()
 	b, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -69,31 +84,60 @@ func (c *clockwork) save(j *store.Journal) error {
 	return j.Update(func(tx *store.Tx) error { return tx.SetMeta(keyClock, b) })
 }
 
-// estimate is the running one, or the kept one aged by the wall clock; c.mu is
-// held.
-func (c *clockwork) estimate() uplink.ClockEstimate {
+// saveEvery is how often a running estimate is written down.
+const saveEvery = 10 * time.Minute
+
+// due tells, once, that there is an estimate worth writing down.
+func (c *clockwork) due() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == nil || !c.live().Known {
+		return false
+	}
+	now := c.now()
+	if !c.saved.IsZero() && now.Sub(c.saved).Abs() < saveEvery {
+		return false
+	}
+	c.saved = now
+	return true
+}
+
+// judge tells what time it is by the centre's clock and how far that is to be
+// trusted; c.mu is held.
+//
+// While the centre has been heard of in this run, its time goes on by the
+// monotonic clock, and the machine's wall clock may jump as it likes. Before
+// that there is only the wall clock and how far it was off when the centre was
+// last heard of: it is believed as long as it does not fall behind what is
+// known to have been.
+func (c *clockwork) judge(now time.Time) (at time.Time, state wire.ClockState) {
 	if c.live != nil {
 		if e := c.live(); e.Known {
-			return e
+			at = e.Now
+			c.kept, c.taken = uplink.ClockEstimate{Known: true, Offset: at.Sub(now.Round(0)), Error: e.Error, Age: e.Age}, now.Add(-e.Age)
+			c.last = at // and not the latest of both: a wrong day is corrected here
+			return at, uplink.TrustClock(e, at, time.Time{}, time.Time{})
 		}
 	}
 	e := c.kept
 	if e.Known {
-		if e.Age = c.now().Sub(c.taken); e.Age < 0 {
-			e.Age = 0
-		}
+		e.Age = max(now.Round(0).Sub(c.taken.Round(0)), 0)
 	}
-	return e
+	at = now.Add(e.Offset)
+	state = uplink.TrustClock(e, at, c.last, c.built)
+	if state != wire.ClockUntrusted && at.After(c.last) {
+		c.last = at
+	}
+	return at, state
 }
 
 // trust judges the clock now and tells whether that changed, and from what.
 func (c *clockwork) trust() (state, before wire.ClockState, offset time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.estimate()
-	before, state = c.state, uplink.TrustClock(e, c.now(), c.last, time.Time{})
-	c.state = state
-	return state, before, e.Offset
+	before = c.state
+	_, c.state = c.judge(c.now())
+	return c.state, before, c.kept.Offset
 }
 
 // stamp is written into every record.
@@ -101,9 +145,9 @@ func (c *clockwork) stamp() outbox.Stamp {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	state := uplink.TrustClock(c.estimate(), now, c.last, time.Time{})
-	if now.After(c.last) {
-		c.last = now
+	_, state := c.judge(now)
+	if now.Year() < 1970 || now.Year() > 9999 { // no clock at all; a record says so in its clock state
+		now = time.Unix(0, 0)
 	}
 	return outbox.Stamp{Wall: now, MonoMS: c.up().Milliseconds(), Boot: c.boot, Clock: state, Bundle: c.bundle()}
 }
@@ -113,11 +157,19 @@ func (c *clockwork) trusted() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	e := c.estimate()
-	if uplink.TrustClock(e, now, c.last, time.Time{}) == wire.ClockUntrusted {
+	at, state := c.judge(now)
+	if state == wire.ClockUntrusted {
 		return time.Time{}
 	}
-	return now.Add(e.Offset)
+	return at.In(now.Location())
+}
+
+// best is the time as well as it is known.
+func (c *clockwork) best() time.Time {
+	if at := c.trusted(); !at.IsZero() {
+		return at
+	}
+	return c.now()
 }
 
 // randomID is the name of a run where the system has none for its boot.

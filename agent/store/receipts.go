@@ -271,19 +271,26 @@ func (t *Tx) PutAnswer(key string, a *Answer) error {
 	if err := t.tx.Bucket(bucketAnswersByTime).Put(timeKey(a.At, key), nil); err != nil {
 		return err
 	}
-	_, err := t.expire(bucketAnswersByTime, bucketAnswers, now.Add(-Retention), 4, nil)
+	before, err := t.expired()
+	if err == nil && !before.IsZero() {
+		_, err = t.expire(bucketAnswersByTime, bucketAnswers, before, 4, nil)
+	}
 	return err
 }
 
 // PruneReceipts deletes up to max receipts whose last change is older than
-// the retention; those that still hold points stay. One that was authorised
+// the retention, by the calendar and by days at work; those that still hold points stay. One that was authorised
 // and never ended gives back what it took of limits and quotas.
 func (t *Tx) PruneReceipts(max int) (int, error) {
 	open := t.tx.Bucket(bucketOpen)
 	fiscal := t.tx.Bucket(bucketFiscal)
 	var abandoned []*Booking
 	var unnamed []string
-	n, err := t.expire(bucketReceiptsByTime, bucketReceipts, t.now().Add(-Retention), max, func(id []byte) bool {
+	before, err := t.expired()
+	if err != nil || before.IsZero() {
+		return 0, err
+	}
+	n, err := t.expire(bucketReceiptsByTime, bucketReceipts, before, max, func(id []byte) bool {
 		if open.Get(id) != nil {
 			return true
 		}

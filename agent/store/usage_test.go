@@ -3,7 +3,6 @@ package store_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
@@ -93,7 +92,7 @@ func TestAnAbandonedReceiptGivesItsQuotaBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock.Add(store.Retention + time.Second)
+	storetest.Days(t, j, clock, 36)
 	err = j.Update(func(tx *store.Tx) error {
 		if n, err := tx.PruneReceipts(10); n != 2 || err != nil {
 			t.Errorf("%d forgotten, %v", n, err)

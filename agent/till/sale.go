@@ -107,7 +107,7 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 	r := b.Receipt
 	r.ID, r.Store, r.Till = id, t.c.Store, t.c.Till
 	if r.Time.IsZero() {
-		r.Time = t.c.Now().Truncate(time.Second)
+		r.Time = t.c.Time().Truncate(time.Second)
 	}
 	if r.Spend == "" {
 		if d, ok := t.drafts.get(id); ok && d.spend != nil {

@@ -155,6 +155,9 @@ type Config struct {
 	Health   *health.Tracker
 	Log      *slog.Logger     // optional
 	Now      func() time.Time // optional
+	// Time is the time as well as it is known, for what is good at certain
+	// times; the machine's clock may be wrong. Now when nil.
+	Time func() time.Time
 }
 
 // Till is one counter at work. It is safe for concurrent use.
@@ -189,6 +192,9 @@ func New(c Config) (*Till, error) {
 	}
 	if c.Language == "" {
 		c.Language = "en"
+	}
+	if c.Time == nil {
+		c.Time = func() time.Time { return c.Now() }
 	}
 	if c.Closed == nil {
 		c.Closed = func() string { return "" }

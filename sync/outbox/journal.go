@@ -290,6 +290,11 @@ func (j journal) stats(s *Stats) error {
 	for k, _ := pc.First(); k != nil; k, _ = pc.Next() {
 		s.Parked++
 	}
+	if _, v := c.Last(); v != nil {
+		if r, err := wire.DecodeRecord(v); err == nil {
+			s.Newest = r.Wall
+		}
+	}
 	if s.Queued > 0 {
 		if k, v := c.Seek(key(s.Acked.Seq + 1)); k != nil {
 			if r, err := wire.DecodeRecord(v); err == nil {

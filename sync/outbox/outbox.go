@@ -296,6 +296,7 @@ type Stats struct {
 	Queued   uint64    // records not confirmed
 	Parked   int       // records the centre could not apply
 	Oldest   time.Time // wall time of the oldest unconfirmed record; zero: none
+	Newest   time.Time // wall time of the last record; zero: none
 
 	// MirrorError tells why the salvage mirror is not written; nil: it is, or
 	// there is none. MirrorAhead is the name of a mirror that knew other or

@@ -95,7 +95,7 @@ func (p *program) workOnce(ctx context.Context, s *configs.Agent, log *slog.Logg
 	// cash software: collect early, keep a soft ceiling.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(96 << 20)
-	a, err := agent.Open(agent.Options{Settings: *s, Version: p.version, Log: log, Check: checkInChild})
+	a, err := agent.Open(agent.Options{Settings: *s, Version: p.version, Log: log, Check: checkInChild, Built: built()})
 	if err != nil {
 		return err
 	}
@@ -153,4 +153,19 @@ func (p *program) logger(s *configs.Agent) (*slog.Logger, io.Closer) {
 		return slog.New(slog.NewJSONHandler(w, o)), closer
 	}
 	return slog.New(slog.NewTextHandler(w, o)), closer
+}
+
+// built is when the source of this program was committed; zero when the build
+// did not note it.
+func built() (at time.Time) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return at
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			at, _ = time.Parse(time.RFC3339, s.Value) // zero is right when it cannot be read
+		}
+	}
+	return at
 }

@@ -182,6 +182,18 @@ func states(t *testing.T, f Opener) {
 	}
 }
 
+// Days lets a journal see days go by.
+func Days(t testing.TB, j *store.Journal, clock *Clock, n int) {
+	t.Helper()
+	for range n {
+		clock.Add(24 * time.Hour)
+		err := j.Update(func(tx *store.Tx) error { _, err := tx.PruneReceipts(0); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func answersExpire(t *testing.T, f Opener) {
 	clock := &Clock{}
 	j := open(t, f, t.TempDir(), clock)
@@ -197,12 +209,21 @@ func answersExpire(t *testing.T, f Opener) {
 	for i := range 10 {
 		keep(fmt.Sprint("old", i))
 	}
-	clock.Add(store.Retention - time.Hour)
+	Days(t, j, clock, 30)
+	clock.Add(10 * 365 * 24 * time.Hour) // a wrong clock, for a while
+	keep("wrong0")
+	keep("wrong1")
+	clock.Add(-10 * 365 * 24 * time.Hour)
+	if answer("old0") == nil {
+		t.Error("a clock that jumped ahead ended the retention")
+	}
+	Days(t, j, clock, 4)
+	clock.Add(14 * time.Hour)
 	keep("young")
 	if answer("old0") == nil {
 		t.Error("gone before the retention was over")
 	}
-	clock.Add(2 * time.Hour)
+	Days(t, j, clock, 2)
 	for i := range 4 {
 		keep(fmt.Sprint("new", i))
 	}
@@ -223,7 +244,7 @@ func receiptsExpire(t *testing.T, f Opener) {
 	held := receipt("held", store.Held)
 	held.Hold = &store.Hold{ID: "h", Points: 1}
 	must(t, put(t, j, held))
-	clock.Add(store.Retention + time.Hour)
+	Days(t, j, clock, 36)
 	must(t, put(t, j, receipt("young", store.Captured)))
 	n := 0
 	must(t, j.Update(func(tx *store.Tx) (err error) { n, err = tx.PruneReceipts(10); return err }))
