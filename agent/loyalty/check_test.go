@@ -169,3 +169,39 @@ func TestExplain(t *testing.T) {
 		is(t, lang, rb.Explain(r, lang).Given[0].Text, want)
 	}
 }
+
+// TestDiffTellsOrderAndLongTexts: an order that counts, and the end of a long
+// text, are changes.
+func TestDiffTellsOrderAndLongTexts(t *testing.T) {
+	doc := func(groups, end string) *loyalty.Document {
+		t.Helper()
+		d, err := loyalty.Decode([]byte(`{"programme": {"id": "x", "currency": "EUR"}, "stacking_groups": [` + groups + `],
+			"rules": [{"id": "r", "explain": "` + strings.Repeat("long ", 60) + end + `", "then": [{"percent_off": {"percent": "10"}}]}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	const ab, ba = `{"id": "a"}, {"id": "b"}`, `{"id": "b"}, {"id": "a"}`
+	for _, x := range []struct {
+		a, b *loyalty.Document
+		want string
+	}{
+		{doc(ab, "x"), doc(ab, "x"), ""},
+		{doc(ab, "x"), doc(ba, "x"), `~ stacking_groups (order): ["a","b"] -> ["b","a"]`},
+		{doc(ab, "x"), doc(`{"id": "c"}, `+ab, "x"), `+ stacking_groups[c]: {"id":"c"}`},
+	} {
+		changes, err := loyalty.Diff(x.a, x.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range changes {
+			got = append(got, c.String())
+		}
+		is(t, "changes", strings.Join(got, "\n"), x.want)
+	}
+	if changes, err := loyalty.Diff(doc(ab, "x"), doc(ab, "y")); err != nil || len(changes) != 1 || !strings.HasPrefix(changes[0].Path, "rules[r].explain") {
+		t.Errorf("the end of a long text: %v, %v", changes, err)
+	}
+}

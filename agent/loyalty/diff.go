@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 )
 
 // Change is one difference between two rulebooks.
@@ -27,7 +29,8 @@ func (c Change) String() string {
 }
 
 // Diff lists what changes from one rulebook to another. Elements with an id
-// are compared by it, so that moving a rule is no change.
+// are compared by it, so that moving a rule is no change; where the order
+// counts, as among stacking groups, another order is one.
 func Diff(before, after *Document) ([]Change, error) {
 	a, err := plain(before)
 	if err != nil {
@@ -94,6 +97,9 @@ func (d *differ) values(path string, a, b any) {
 	if aok && bok {
 		if ak, bk := byID(al), byID(bl); ak != nil && bk != nil {
 			d.members(path, "[", ak, bk)
+			if ordered(path) {
+				d.order(path, al, bl, ak, bk)
+			}
 			return
 		}
 		for i := range max(len(al), len(bl)) {
@@ -109,8 +115,33 @@ func (d *differ) values(path string, a, b any) {
 		}
 		return
 	}
-	if brief(a) != brief(b) {
+	if !reflect.DeepEqual(a, b) {
 		d.add(path, "changed", a, b)
+	}
+}
+
+// ordered tells whether the order of a list counts.
+func ordered(path string) bool {
+	switch path {
+	case "stacking_groups", "redemption", "tiers.levels":
+		return true
+	}
+	return strings.HasPrefix(path, "tests[") && strings.HasSuffix(path, ".arms")
+}
+
+// order reports when what both lists hold comes in another order.
+func (d *differ) order(path string, a, b []any, ak, bk map[string]any) {
+	ids := func(list []any, other map[string]any) (ids []any) {
+		for _, v := range list {
+			id := idOf(v)
+			if _, ok := other[id]; ok {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	if x, y := ids(a, bk), ids(b, ak); !reflect.DeepEqual(x, y) {
+		d.add(path+" (order)", "changed", x, y)
 	}
 }
 
@@ -137,19 +168,23 @@ func (d *differ) members(path, sep string, a, b map[string]any) {
 	}
 }
 
+// idOf is the id of an object, or its name; empty when it has neither.
+func idOf(v any) string {
+	o, _ := v.(map[string]any)
+	if id, ok := o["id"].(string); ok {
+		return id
+	}
+	name, _ := o["name"].(string)
+	return name
+}
+
 // byID is a list of objects by their ids or names; nil when it is not one.
 func byID(list []any) map[string]any {
 	m := make(map[string]any, len(list))
 	for _, v := range list {
-		o, ok := v.(map[string]any)
-		if !ok {
+		id := idOf(v)
+		if id == "" {
 			return nil
-		}
-		id, ok := o["id"].(string)
-		if !ok {
-			if id, ok = o["name"].(string); !ok {
-				return nil
-			}
 		}
 		if _, twice := m[id]; twice {
 			return nil

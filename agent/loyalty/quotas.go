@@ -3,6 +3,7 @@ package loyalty
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -196,32 +197,43 @@ func turnoverOf(r *Result) Money { return max(0, r.Totals.Net+r.Totals.Redeemed)
 // fits the wire.
 const maxQuotaName = 160
 
-// Unbooked says what of a rulebook cannot be kept by tills that do not see
-// each other; nil when all can. Such a rulebook may be tried out (check, eval)
-// but comes into force nowhere.
-func (rb *Rulebook) Unbooked() error {
-	var bad []string
-	const periods = "day, week, month, quarter, year or ever"
-	for _, b := range rb.doc.Budgets {
-		if !b.Period.Span.IsZero() || b.Period.Name == "receipt" {
-			bad = append(bad, fmt.Sprintf("budgets: %s: quotas are handed out by %s; choose one of these as its period", b.ID, periods))
-		}
-		if len(rb.doc.Programme.ID+b.ID) > maxQuotaName {
-			bad = append(bad, fmt.Sprintf("budgets: %.40s…: its id and the programme's together are longer than %d bytes; take shorter ones", b.ID, maxQuotaName))
+// Publishable says what of a rulebook cannot be kept by tills that do not see
+// each other, as Problems; nil when all can. Such a rulebook may be tried out
+// (check, eval) but comes into force nowhere.
+func (rb *Rulebook) Publishable() error {
+	var bad Problems
+	note := func(path, code, found, what, remedy string) {
+		bad = append(bad, Problem{Path: path, Code: code, Found: found, What: what, Remedy: remedy})
+	}
+	period := func(path string, p Period, remedy string) {
+		if text, _ := p.MarshalText(); !p.Span.IsZero() || p.Name == "receipt" {
+			note(path+".period", "not_handed_out", strconv.Quote(string(text)), "what tills give together is handed to them by day, week, month, quarter, year or ever", "choose one of these"+remedy)
 		}
 	}
-	for _, l := range rb.sharedLimits() {
-		if !l.Period.Span.IsZero() || l.Period.Name == "receipt" {
-			period, _ := l.Period.MarshalText()
-			bad = append(bad, fmt.Sprintf("limits: %s: per %s and %s: what tills give together is handed to them by %s; choose one of these as its period, or limit it per till or per member",
-				l.key, l.Per, period, periods))
-		}
-		if len(rb.doc.Programme.ID+l.quota+usePoints) > maxQuotaName {
-			bad = append(bad, fmt.Sprintf("limits: %.40s…: its name and the programme's together are longer than %d bytes; take shorter ids", l.key, maxQuotaName))
+	name := func(path, id string) {
+		if len(rb.doc.Programme.ID+id) > maxQuotaName {
+			note(path, "too_long", strconv.Quote(shorten(id)), fmt.Sprintf("with the programme's id it is longer than %d bytes, too long a name for a quota", maxQuotaName), "take shorter ids")
 		}
 	}
-	if bad == nil {
-		return nil
+	for k, b := range rb.doc.Budgets {
+		at := fmt.Sprintf("budgets[%d]", k)
+		period(at, b.Period, "")
+		name(at+".id", b.ID)
 	}
-	return fmt.Errorf("%s", strings.Join(bad, "\n"))
+	limits := func(path string, all []limit) {
+		for k, l := range all {
+			if l.quota != "" {
+				at := fmt.Sprintf("%s[%d]", path, k)
+				period(at, l.Period, ", or limit it per till or per member")
+				name(at, l.quota+usePoints)
+			}
+		}
+	}
+	limits("limits", rb.programmeLimits)
+	for k := range rb.doc.Rules {
+		if i := rb.ruleIndex(rb.doc.Rules[k].ID); i >= 0 {
+			limits(fmt.Sprintf("rules[%d].limits", k), rb.rules[i].limits)
+		}
+	}
+	return bad.err()
 }

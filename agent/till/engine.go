@@ -25,7 +25,7 @@ func Compile(payload []byte, version int64) (Rules, string, error) {
 	doc.Programme.Version = version
 	rb, err := loyalty.Compile(doc)
 	if err == nil {
-		err = rb.Unbooked()
+		err = rb.Publishable()
 	}
 	if err != nil {
 		return nil, "compile", err

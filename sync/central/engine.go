@@ -45,7 +45,7 @@ func (e *Engine) Check(payload []byte) (rulebook.Checked, error) {
 	if err != nil {
 		return rulebook.Checked{}, &BadRulebook{err}
 	}
-	if err := rb.Unbooked(); err != nil {
+	if err := rb.Publishable(); err != nil {
 		return rulebook.Checked{}, &BadRulebook{err}
 	}
 	if err := rb.CheckVectors(); err != nil {

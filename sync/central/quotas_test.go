@@ -312,7 +312,7 @@ func TestWhatTillsCannotKeepTogetherIsNotPublished(t *testing.T) {
 	for _, period := range []string{"30 days", "receipt"} {
 		for _, per := range []string{"store", "all"} {
 			_, err := engine.Check([]byte(strings.Replace(strings.Replace(limitBook, `"store", "period": "day"`, `"`+per+`", "period": "`+period+`"`, 1), `"half"`, `"r1"`, 1)))
-			want := "limits: rule:r1: per " + per + " and " + period + ": what tills give together is handed to them by day, week, month, quarter, year or ever; choose one of these"
+			want := `rules[0].limits[0].period: what tills give together is handed to them by day, week, month, quarter, year or ever, found "` + period + `"; choose one of these`
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("per %s, %s: %v", per, period, err)
 			}

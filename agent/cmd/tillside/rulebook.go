@@ -123,7 +123,14 @@ func rulebookCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "check a rulebook: form, meaning, conflicts and test vectors",
-		Args:  exactArgs(1),
+		Long: `Check a rulebook file (- is standard input) and tell all that is wrong at once, each
+with its place, what was found and what would do: form, meaning, what tills that
+do not see each other could not keep, and the test vectors in the file. Conflicts
+are noted and do not make it wrong. What this finds fine is published and comes
+into force.`,
+		Example: `  tillside rulebook check grocer.json
+  tillside rulebook check --json grocer.json | jq '.problems[] | .path + ": " + .remedy'`,
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report := checkReport{File: args[0], Problems: loyalty.Problems{}, Conflicts: []loyalty.Conflict{}}
 			rb, err := compiledRulebook(cmd, args[0])
@@ -138,10 +145,12 @@ func rulebookCheck() *cobra.Command {
 				report.Rules = len(rb.Programme().Rules)
 				report.Vectors = len(rb.Programme().Vectors)
 				report.Conflicts = append(report.Conflicts, rb.Conflicts()...)
-				if errors.As(rb.CheckVectors(), &problems) {
-					report.Problems = problems
+				for _, err := range []error{rb.Publishable(), rb.CheckVectors()} {
+					if errors.As(err, &problems) {
+						report.Problems = append(report.Problems, problems...)
+					}
 				}
-				report.OK = len(problems) == 0
+				report.OK = len(report.Problems) == 0
 			}
 			if asJSON {
 				if err := printJSON(cmd, report); err != nil {
@@ -190,47 +199,9 @@ func (f *basketFlags) add(cmd *cobra.Command) {
 
 // price prices the basket that the flags name.
 func (f *basketFlags) price(cmd *cobra.Command) (*loyalty.Rulebook, *loyalty.Result, error) {
-	if f.rulebook == "" || f.receipt == "" {
-		return nil, nil, &exitError{code: exitUsage, err: errors.New("--rulebook and --receipt are needed; see " + cmd.CommandPath() + " --help")}
-	}
-	rb, err := compiledRulebook(cmd, f.rulebook)
+	rb, in, err := f.input(cmd)
 	if err != nil {
 		return nil, nil, err
-	}
-	data, err := readFile(cmd, f.receipt, loyalty.ReceiptLimits.Bytes)
-	if err != nil {
-		return nil, nil, err
-	}
-	in := loyalty.Input{Offline: f.offline, Language: f.language, Now: time.Now(), Budgets: rb.FreshBudgets()}
-	if f.all {
-		in.Trace = loyalty.TraceAll
-	}
-	if in.Receipt, err = loyalty.DecodeReceipt(data); err != nil {
-		return nil, nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", f.receipt, err)}
-	}
-	if f.at != "" {
-		if in.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
-			return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("--at %q is not a time like 2026-12-24T18:30:00+01:00", f.at)}
-		}
-	}
-	if f.state != "" {
-		if err := readState(cmd, f.state, &in); err != nil {
-			return nil, nil, err
-		}
-	}
-	if f.lease != "" {
-		if in.Lease, err = loyalty.ParsePoints(f.lease); err != nil {
-			return nil, nil, &exitError{code: exitUsage, err: fmt.Errorf("--lease: %w", err)}
-		}
-	}
-	if f.member != "" {
-		data, err := readFile(cmd, f.member, loyalty.ReceiptLimits.Bytes)
-		if err != nil {
-			return nil, nil, err
-		}
-		if in.Member, err = loyalty.DecodeMember(data); err != nil {
-			return nil, nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", f.member, err)}
-		}
 	}
 	res, err := rb.Price(in)
 	if err != nil {
@@ -239,12 +210,85 @@ func (f *basketFlags) price(cmd *cobra.Command) (*loyalty.Rulebook, *loyalty.Res
 	return rb, res, nil
 }
 
+// input is the basket that the flags name.
+func (f *basketFlags) input(cmd *cobra.Command) (rb *loyalty.Rulebook, in loyalty.Input, err error) {
+	if f.rulebook == "" || f.receipt == "" {
+		return nil, in, &exitError{code: exitUsage, err: errors.New("--rulebook and --receipt are needed; see " + cmd.CommandPath() + " --help")}
+	}
+	if rb, err = compiledRulebook(cmd, f.rulebook); err != nil {
+		return nil, in, err
+	}
+	in = loyalty.Input{Offline: f.offline, Language: f.language, Now: time.Now(), Budgets: rb.FreshBudgets()}
+	if f.all {
+		in.Trace = loyalty.TraceAll
+	}
+	if in.Receipt, err = receiptFile(cmd, f.receipt); err != nil {
+		return nil, in, err
+	}
+	if f.at != "" {
+		if in.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return nil, in, &exitError{code: exitUsage, err: fmt.Errorf("--at %q is not a time like 2026-12-24T18:30:00+01:00", f.at)}
+		}
+	}
+	if f.state != "" {
+		if err := readState(cmd, f.state, &in); err != nil {
+			return nil, in, err
+		}
+	}
+	if f.lease != "" {
+		if in.Lease, err = loyalty.ParsePoints(f.lease); err != nil {
+			return nil, in, &exitError{code: exitUsage, err: fmt.Errorf("--lease: %w", err)}
+		}
+	}
+	if f.member != "" {
+		if in.Member, err = memberFile(cmd, f.member); err != nil {
+			return nil, in, err
+		}
+	}
+	return rb, in, nil
+}
+
+func receiptFile(cmd *cobra.Command, name string) (*loyalty.Receipt, error) {
+	data, err := readFile(cmd, name, loyalty.ReceiptLimits.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	r, err := loyalty.DecodeReceipt(data)
+	if err != nil {
+		return nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return r, nil
+}
+
+func memberFile(cmd *cobra.Command, name string) (*loyalty.Member, error) {
+	data, err := readFile(cmd, name, loyalty.ReceiptLimits.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	m, err := loyalty.DecodeMember(data)
+	if err != nil {
+		return nil, &exitError{code: exitRefused, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return m, nil
+}
+
 func rulebookEval() *cobra.Command {
 	var f basketFlags
 	cmd := &cobra.Command{
 		Use:   "eval --rulebook FILE --receipt FILE [--member FILE]",
 		Short: "price a receipt: the body that the call calculate answers",
-		Args:  noArgs,
+		Long: `Price a receipt and print, as JSON, what the till's call calculate answers: what each
+rule took off each line, points, gifts, coupons, stamps, texts, and in "trace" for
+every rule that was looked at whether it fired and why. Budgets and limits are
+fresh unless --state says what is left of them; --offline and --lease price as a
+till without a link does.
+
+Exit codes: 0 priced, 1 the rulebook has problems, 2 wrong flags or a file that
+cannot be read, 3 the receipt or member is refused; what and why is on standard
+error.`,
+		Example: `  tillside rulebook eval --rulebook grocer.json --receipt basket.json --member anna.json
+  tillside rulebook eval --rulebook grocer.json --receipt - --all < basket.json | jq '.trace[] | select(.fired | not)'`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, res, err := f.price(cmd)
 			if err != nil {

@@ -31,6 +31,11 @@ func TestRulebookCommands(t *testing.T) {
 	slip := file("slip.json", `{"lines": [{"sku": "a", "quantiti": "1", "price": "1"}]}`)
 	anna := file("anna.json", `{"id": "1", "wallets": {"points": "5"}}`)
 	back := file("back.json", `{"lines": [{"id": "1", "quantity": "1"}]}`)
+	told := file("told.json", `{"receipt": "", "rulebook": "x@0", "currency": "EUR", "whole": true, "lines": [{"id": "1", "sku": "a", "quantity": "2", "gross": "3.00", "net": "2.70"}], "totals": {"gross": "3.00", "discount": "0.30", "redeemed": "0.00", "net": "2.70"}}`)
+	cheap := file("cheap.json", `{"lines": [{"sku": "b", "quantity": 1, "price": 1}]}`)
+	dear := file("dear.json", `{"lines": [{"sku": "b", "quantity": 1, "price": 10}]}`)
+	poor := file("poor.json", `{"id": "1", "wallets": {"points": "1"}}`)
+	rolling := file("rolling.json", `{"programme": {"id": "x", "currency": "EUR"}, "rules": [{"id": "a", "limits": [{"per": "all", "period": "30 days", "count": 3}], "then": [{"percent_off": {"percent": "10"}}]}]}`)
 	for _, c := range []struct {
 		args string
 		code int
@@ -49,10 +54,20 @@ func TestRulebookCommands(t *testing.T) {
 		{"eval --rulebook " + good + " --receipt " + slip, 3, `did you mean "quantity"`},
 		{"eval --rulebook " + bad + " --receipt " + basket, 1, "percent_of"},
 		{"eval --receipt " + basket, 2, "rulebook"},
-		{"explain --language ru --rulebook " + good + " --receipt " + basket + " --member " + anna, 0, "2,7 балла: 100 % от 2,70"},
+		{"explain --language ru --rulebook " + good + " --receipt " + basket + " --member " + anna, 0, "2,70 балла: 100 % от 2,70"},
 		{"explain --json --rulebook " + good + " --receipt " + basket, 0, "only with a card"},
 		{"explain --rule none --rulebook " + good + " --receipt " + basket, 2, "none"},
 		{"return --rulebook " + good + " --receipt " + basket + " --return " + back, 0, `"net": "1.35"`},
+		{"return --rulebook " + good + " --receipt " + basket + " --earlier " + back, 0, `"whole": true`},
+		{"return --rulebook " + good + " --receipt " + basket + " --earlier " + told + " --earlier " + back, 3, "0 is left"},
+		{"return --rulebook " + good + " --receipt " + basket + " --earlier " + back + " --earlier " + back + " --return " + back, 3, "0 is left"},
+		{"return --rulebook " + good + " --receipt " + basket + " --earlier " + slip, 3, "not a field here"},
+		{"return --rulebook " + good + " --receipt " + basket + " --return " + back + " --sale " + cheap, 0, `"refund": "0.35"`},
+		{"return --rulebook " + good + " --receipt " + basket + " --return " + back + " --sale " + dear, 0, `"to_pay": "8.65"`},
+		{"return --rulebook " + good + " --receipt " + basket + " --sale " + foreign, 3, "EUR"},
+		{"return --rulebook " + good + " --receipt " + basket + " --member " + anna, 0, `"points": "2.70"`},
+		{"return --rulebook " + good + " --receipt " + basket + " --member " + anna + " --member-now " + poor, 0, `"points": "1.70"`},
+		{"check " + rolling, 1, "limits[0].period: what tills give together"},
 		{"diff " + good + " " + good, 0, ""},
 		{"diff " + good + " " + other, 1, `"10" -> "12"`},
 		{"diff --json " + good + " " + other, 1, `"kind": "changed"`},
