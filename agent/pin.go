@@ -138,6 +138,16 @@ func newCredentials(dir, caFile string, id *Identity) (*credentials, error) {
 	return c, nil
 }
 
+// ClientTLS is what the agent of a data folder shows the centre and believes of
+// it: for commands that look at the link themselves. id may be nil.
+func ClientTLS(dir, caFile string, id *Identity) (*tls.Config, error) {
+	c, err := newCredentials(dir, caFile, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.client(), nil
+}
+
 func pair(der []byte, key ed25519.PrivateKey) (*tls.Certificate, error) {
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {

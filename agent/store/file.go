@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -25,6 +27,22 @@ var (
 
 // lockPatience is how long Open waits for a process that is just stopping.
 const lockPatience = 2 * time.Second
+
+// Free tells, without changing anything, whether an agent could open a file:
+// ErrInUse when another process holds it. A file that is not there is free.
+func Free(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	db, err := boltfile.Open(path, boltfile.Options{ReadOnly: true, LockTimeout: 300 * time.Millisecond})
+	switch {
+	case errors.Is(err, boltfile.ErrLocked):
+		return fmt.Errorf("%s: %w", filepath.Dir(path), ErrInUse)
+	case err != nil:
+		return err
+	}
+	return db.Close()
+}
 
 // layout is what a file must be like.
 type layout struct {

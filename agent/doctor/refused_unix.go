@@ -1,0 +1,7 @@
+//go:build unix
+
+package doctor
+
+import "syscall"
+
+const errRefused = syscall.ECONNREFUSED
