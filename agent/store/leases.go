@@ -245,7 +245,8 @@ func (t *Tx) NoteSpend(m loyalty.MemberID, s Spend) error {
 	if err != nil {
 		return err
 	}
-	return b.Put(spendKey(m, s.Seq), v)
+	k := spendKey(m, s.Seq)
+	return b.Put(k, seal(bucketSpends, k, v))
 }
 
 // ForgetSpend removes the spend of a hold that was given back.
@@ -269,6 +270,10 @@ func (t *Tx) Spends(m loyalty.MemberID) ([]Spend, error) {
 	p := be64(uint64(m))
 	for k, v := c.Seek(p); bytes.HasPrefix(k, p) && len(k) == 16; k, v = c.Next() {
 		s := Spend{Seq: binary.BigEndian.Uint64(k[8:])}
+		v, err := unseal(bucketSpends, k, v)
+		if err != nil {
+			return nil, err
+		}
 		if err := json.Unmarshal(v, &s); err != nil {
 			return nil, fmt.Errorf("spend of a lease: %w: %w", ErrDamaged, err)
 		}

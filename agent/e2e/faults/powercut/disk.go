@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -409,6 +410,32 @@ func (d *Disk) CopyTo(dir string) error {
 	return put(dir, d.nodes, root)
 }
 
+// sparse writes a file and leaves out what is nothing but zeros: images of
+// whole disks are mostly that.
+func sparse(path string, data []byte, mode fs.FileMode) error {
+	const piece = 64 << 10
+	if len(data) < 16*piece {
+		return os.WriteFile(path, data, mode)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	var zeros [piece]byte
+	for at := 0; at < len(data) && err == nil; at += piece {
+		if b := data[at:min(at+piece, len(data))]; !bytes.Equal(b, zeros[:len(b)]) {
+			_, err = f.WriteAt(b, int64(at))
+		}
+	}
+	if err == nil {
+		err = f.Truncate(int64(len(data)))
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
 func put(dir string, nodes map[uint64]*node, at uint64) error {
 	for name, id := range nodes[at].kids {
 		path := filepath.Join(dir, name)
@@ -419,7 +446,7 @@ func put(dir string, nodes map[uint64]*node, at uint64) error {
 				err = put(path, nodes, id)
 			}
 		} else {
-			err = os.WriteFile(path, n.data, fs.FileMode(n.mode))
+			err = sparse(path, n.data, fs.FileMode(n.mode))
 		}
 		if err != nil {
 			return err
