@@ -182,7 +182,7 @@ func (e *eval) accrueRule(r *rule) (given Points) {
 		}
 		if w.doc.Max > 0 {
 			b := e.m.Wallets[w.doc.ID]
-			got = max(0, min(got, w.doc.Max-b.Active-b.Pending-e.earnedInto(t.wallet)))
+			got = max(0, min(got, w.doc.Max-b.Active-b.Pending-e.in.Credited[w.doc.ID]-e.earnedInto(t.wallet)))
 		}
 		if got <= 0 || len(e.lineBuf) == 0 {
 			continue

@@ -34,6 +34,10 @@ type Input struct {
 	// reasons the engine cannot know: a clock nobody trusts, a card that was
 	// used too often.
 	NoSpend string
+	// Credited is what she earned before and the centre has not confirmed yet,
+	// by wallet: it cannot be spent, but it is told with the balance after the
+	// receipt, and counts for the most a wallet may hold.
+	Credited map[string]Points
 	// Trace says how much of it is wanted.
 	Trace TraceLevel
 	// Reuse is a result of Price that is needed no more: its memory is taken

@@ -67,6 +67,13 @@ func (e *eval) result() *Result {
 				Active: l.active.String(), Expires: l.expires.String()})
 		}
 	}
+	if len(e.in.Credited) > 0 {
+		for k := range e.rb.wallets {
+			if id := e.rb.wallets[k].doc.ID; e.in.Credited[id] != 0 {
+				r.Unconfirmed = append(r.Unconfirmed, WalletPoints{id, e.in.Credited[id]})
+			}
+		}
+	}
 	for _, g := range e.x.gifts {
 		r.Gifts = append(r.Gifts, Gift{Rule: e.rb.rules[g.rule].id, SKU: g.sku, Name: e.say(g.name), Quantity: g.quantity, Line: g.line})
 	}

@@ -235,7 +235,7 @@ func (e *eval) walletVariable(name string, w int32) value {
 		return value{}
 	}
 	b := e.m.Wallets[e.rb.wallets[w].doc.ID]
-	after, pending := b.Active, b.Pending
+	after, pending := b.Active+e.in.Credited[e.rb.wallets[w].doc.ID], b.Pending
 	for _, l := range e.lots {
 		if l.wallet != w {
 			continue

@@ -6,29 +6,32 @@ import "time"
 // answers, and what a capture stores so that a return can replay it.
 // Marshalled with encoding/json it has the same bytes on every machine.
 type Result struct {
-	Receipt  string        `json:"receipt,omitempty"`
-	Rulebook string        `json:"rulebook"` // version of the rulebook, "programme@12"
-	Currency string        `json:"currency"`
-	Member   *MemberID     `json:"member,omitempty"`
-	Lines    []LineResult  `json:"lines"`
-	Totals   Totals        `json:"totals"`
-	Rules    []RuleEffect  `json:"rules,omitempty"` // every rule that fired, in order
-	Earned   []Earning     `json:"earned,omitempty"`
-	Spend    *Spending     `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
-	Paid     []PointsPaid  `json:"paid,omitempty"`  // points given for rewards of a catalogue; part of Spend.Points
-	Gifts    []Gift        `json:"gifts,omitempty"`
-	Coupons  []CouponUse   `json:"coupons,omitempty"` // used, refused (with reason) and issued
-	Stamps   []StampMove   `json:"stamps,omitempty"`
-	Tier     *TierMove     `json:"tier,omitempty"`
-	Messages []Message     `json:"messages,omitempty"`
-	Print    []PrintLine   `json:"print,omitempty"`
-	Counters []CounterAdd  `json:"counters,omitempty"` // of the member, limits included
-	Usage    []CounterAdd  `json:"usage,omitempty"`    // of store, till, cashier and programme: limits
-	Budgets  []BudgetUse   `json:"budgets,omitempty"`  // what this receipt uses of budgets
-	Grants   []Grant       `json:"grants,omitempty"`   // privileges and outside rewards
-	Segments []SegmentMove `json:"segments,omitempty"`
-	Asks     []Ask         `json:"asks,omitempty"` // what the cashier may confirm to open a rule
-	Time     time.Time     `json:"time,omitzero"`  // the moment it was priced for
+	Receipt  string       `json:"receipt,omitempty"`
+	Rulebook string       `json:"rulebook"` // version of the rulebook, "programme@12"
+	Currency string       `json:"currency"`
+	Member   *MemberID    `json:"member,omitempty"`
+	Lines    []LineResult `json:"lines"`
+	Totals   Totals       `json:"totals"`
+	Rules    []RuleEffect `json:"rules,omitempty"` // every rule that fired, in order
+	Earned   []Earning    `json:"earned,omitempty"`
+	// Unconfirmed is what earlier receipts earned and the centre has not
+	// confirmed yet, where the printed balance counts it.
+	Unconfirmed []WalletPoints `json:"unconfirmed,omitempty"`
+	Spend       *Spending      `json:"spend,omitempty"` // nil without a member or when the programme has no redemption
+	Paid        []PointsPaid   `json:"paid,omitempty"`  // points given for rewards of a catalogue; part of Spend.Points
+	Gifts       []Gift         `json:"gifts,omitempty"`
+	Coupons     []CouponUse    `json:"coupons,omitempty"` // used, refused (with reason) and issued
+	Stamps      []StampMove    `json:"stamps,omitempty"`
+	Tier        *TierMove      `json:"tier,omitempty"`
+	Messages    []Message      `json:"messages,omitempty"`
+	Print       []PrintLine    `json:"print,omitempty"`
+	Counters    []CounterAdd   `json:"counters,omitempty"` // of the member, limits included
+	Usage       []CounterAdd   `json:"usage,omitempty"`    // of store, till, cashier and programme: limits
+	Budgets     []BudgetUse    `json:"budgets,omitempty"`  // what this receipt uses of budgets
+	Grants      []Grant        `json:"grants,omitempty"`   // privileges and outside rewards
+	Segments    []SegmentMove  `json:"segments,omitempty"`
+	Asks        []Ask          `json:"asks,omitempty"` // what the cashier may confirm to open a rule
+	Time        time.Time      `json:"time,omitzero"`  // the moment it was priced for
 
 	memory *outcome    // where this result lives, for Input.Reuse
 	Trace  []TraceStep `json:"trace,omitempty"`

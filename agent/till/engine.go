@@ -41,7 +41,7 @@ func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency 
 // mistake, told with the field.
 func (e *engine) Price(p Pricing) (*loyalty.Result, error) {
 	r, err := e.rb.Price(loyalty.Input{Receipt: p.Receipt, Member: p.Member, Offline: p.Offline, Language: p.Language, Now: p.Now, NoClock: p.NoClock,
-		Usage: p.Usage, Budgets: p.Budgets, Leases: p.Leases, NoSpend: p.NoSpend})
+		Usage: p.Usage, Budgets: p.Budgets, Leases: p.Leases, NoSpend: p.NoSpend, Credited: p.Credited})
 	var bad *loyalty.InputError
 	if errors.As(err, &bad) {
 		text := bad.What

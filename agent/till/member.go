@@ -25,6 +25,7 @@ type customer struct {
 	known    bool
 	member   *loyalty.Member           // never nil; for an unknown card one that may only earn
 	credited map[string]loyalty.Points // wallet -> earned here, not yet confirmed by the centre
+	ready    map[string]loyalty.Points // of these, what is active once it is confirmed
 	stopped  string                    // reason, when the card is on the stop-list
 	online   bool                      // the snapshot is the centre's answer of just now
 }
@@ -46,7 +47,7 @@ func (t *Till) load(c claim, rules Rules) (*customer, error) {
 
 // settle applies what this till did since the snapshot was made.
 func (t *Till) settle(c claim, snap *store.Snapshot, rules Rules) (*customer, error) {
-	cu := &customer{claim: c, credited: map[string]loyalty.Points{}}
+	cu := &customer{claim: c, credited: map[string]loyalty.Points{}, ready: map[string]loyalty.Points{}}
 	after := wire.Mark{}
 	if snap != nil {
 		cu.known, cu.member, after = true, snap.Member, snap.Includes
@@ -118,6 +119,9 @@ func (cu *customer) apply(deltas []*store.Delta, rules Rules) {
 			}
 			for _, e := range d.Result.Earned {
 				cu.credited[e.Wallet] += e.Points
+				if e.Active <= loyalty.DateOf(d.At).String() {
+					cu.ready[e.Wallet] += e.Points
+				}
 			}
 			if s := d.Result.Spend; s != nil {
 				spend(s.Wallet, s.Points)
@@ -129,6 +133,9 @@ func (cu *customer) apply(deltas []*store.Delta, rules Rules) {
 			}
 			for _, e := range d.Back.PointsTaken {
 				cu.credited[e.Wallet] -= e.Points
+				if e.Active <= loyalty.DateOf(d.At).String() {
+					cu.ready[e.Wallet] -= e.Points
+				}
 			}
 			for _, p := range d.Back.PointsBack {
 				spend(p.Wallet, -p.Points)
@@ -139,6 +146,11 @@ func (cu *customer) apply(deltas []*store.Delta, rules Rules) {
 		if p < 0 { // of points the snapshot has already
 			spend(w, -p)
 			delete(cu.credited, w)
+		}
+	}
+	for w := range cu.ready {
+		if cu.ready[w] = min(cu.ready[w], cu.credited[w]); cu.ready[w] <= 0 {
+			delete(cu.ready, w)
 		}
 	}
 	moved := *m

@@ -45,7 +45,11 @@ func (t *Till) block(r *loyalty.Result, credited bool) []loyalty.PrintLine {
 	if !credited || len(r.Print) == 0 {
 		return r.Print
 	}
-	return append(slices.Clone(r.Print), receipt.Credited(t.c.Language, earned(r)))
+	all := earned(r)
+	for _, w := range r.Unconfirmed {
+		all += w.Points
+	}
+	return append(slices.Clone(r.Print), receipt.Credited(t.c.Language, all))
 }
 
 // credited tells of a stored receipt what [priced.credited] tells of an open

@@ -48,6 +48,37 @@ func TestSlipSaysToBeCredited(t *testing.T) {
 	}
 }
 
+// The balance on a second slip counts what the first one earned, although the
+// centre has confirmed neither; both together are to be credited.
+func TestSecondOfflineSlipCountsTheFirst(t *testing.T) {
+	b := newBench(t)
+	b.link.set(func(l *fakeLink) { l.online = false })
+	var sum loyalty.Points
+	for i, id := range []string{"R1", "R2"} {
+		var done CaptureAnswer
+		if i == 0 {
+			b.post("/v1/receipts/R1/capture", "c1", `{"receipt":`+basket(b.identify(annasCard).Member.Token, "")+`}`).into(t, &done)
+		} else { // authorised before, and priced again with the real tenders
+			b.post("/v1/receipts/R2/authorise", "a2", basket(b.identify(annasCard).Member.Token, "")).into(t, new(SaleAnswer))
+			b.post("/v1/receipts/R2/capture", "c2", `{"tenders":[{"kind":"cash","amount":"180.00"}]}`).into(t, &done)
+		}
+		sum += earned(done.Result)
+		text := strings.Join(done.Print, "\n")
+		for _, want := range []string{short(10000 + sum), "To be credited", short(sum)} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q on\n%s", id, want, text)
+			}
+		}
+	}
+	var view ReceiptView
+	b.do("GET", "/v1/receipts/R2", "", nil).into(t, &view)
+	if text := strings.Join(view.Print, "\n"); !strings.Contains(text, short(sum)) {
+		t.Errorf("read again\n%s", text)
+	}
+}
+
+func short(p loyalty.Points) string { return strings.TrimSuffix(p.String(), ".00") }
+
 // Who has never bought anything is greeted with a tier and a balance as well.
 func TestNewMemberHasTierAndBalance(t *testing.T) {
 	b := newBench(t)

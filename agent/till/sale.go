@@ -128,7 +128,7 @@ func (t *Till) price(id string, b *basketBody, offline bool) (*priced, error) {
 		if p.cu, err = t.load(c, rules); err != nil {
 			return nil, err
 		}
-		in.Member = b.back.after(rules, p.cu.member, r.Time)
+		in.Member, in.Credited = b.back.after(rules, p.cu.member, r.Time), p.cu.ready
 		if in.Offline {
 			if p.proof, err = t.right(&in, p.cu, rules, id, b.Proof); err != nil {
 				return nil, err
@@ -470,7 +470,7 @@ func lasting(r *loyalty.Result) *loyalty.Result {
 // settled is what the journal and the centre need of a result.
 func settled(r *loyalty.Result) *loyalty.Result {
 	c := *lasting(r)
-	c.Print, c.Messages = nil, nil
+	c.Print, c.Messages, c.Unconfirmed = nil, nil, nil
 	return &c
 }
 
@@ -730,7 +730,10 @@ func (t *Till) reprice(p *priced) {
 		in.Leases = map[string]loyalty.Points{s.Wallet: s.Points}
 	}
 	if p.cu != nil {
-		in.Member = p.cu.member
+		in.Member, in.Credited = p.cu.member, map[string]loyalty.Points{}
+		for _, w := range p.result.Unconfirmed {
+			in.Credited[w.Wallet] = w.Points
+		}
 	}
 	if err := t.standing(&in, p.rules, p.receipt.ID, p.receipt.Time); err != nil {
 		return

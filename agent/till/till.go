@@ -59,6 +59,7 @@ type Pricing struct {
 	Usage    map[string]map[string]int64 // of limits, as in loyalty.Input
 	Budgets  map[string]*loyalty.Quota   // this till's quotas
 	Leases   map[string]loyalty.Points   // what may be spent without a link, by wallet
+	Credited map[string]loyalty.Points   // earned here and not confirmed, by wallet
 	NoSpend  string                      // why nothing may be spent; empty: it may
 }
 
