@@ -32,7 +32,7 @@ up: build ## a centre and three tills with emulated devices, left running; print
 
 .PHONY: test
 test: ## every check and every test; installs what they need when root
-	@bash .ci/deps race api browser machines faults
+	@bash .ci/deps race api browser machines faults packages systemd
 	@$(MAKE) --no-print-directory check
 	@bash .ci/skipped
 
@@ -79,6 +79,15 @@ cross: ## every platform that is promised, without cgo
 	@for t in $(TARGETS); do os=$${t%/*}; arch=$${t#*/}; \
 	  echo "build $$t"; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch GOARM=6 go build -ldflags '-s -w' -o $(BIN)/cross/$$os-$$arch/ ./agent/cmd/tillside ./sync/cmd/tillside-central ./drivers/cmd/tillbench || exit 1; done
+
+# A release: the newest tag, else 0.1 and the number of commits. Its date is the commit's.
+DIST_VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*.[0-9]*.[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || echo 0.1.$$(git rev-list --count HEAD))
+DIST_EPOCH   ?= $(shell git log -1 --format=%ct)
+
+.PHONY: dist
+dist: ## the packages of a release, into dist/: deb, rpm, MSI, installer; signed with SIGN_CERT and SIGN_KEY
+	@bash .ci/deps packages
+	CGO_ENABLED=0 go run ./installer/cmd/tilldist -version $(DIST_VERSION) -epoch $(DIST_EPOCH) -out dist -sign-cert "$(SIGN_CERT)" -sign-key "$(SIGN_KEY)" -sign-timestamp "$(SIGN_TIMESTAMP)"
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each

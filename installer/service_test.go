@@ -113,8 +113,12 @@ func TestUnitsAreKnownToSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	byHand := strings.NewReplacer("{{Description}}", "agent", execStart, exe+" run").Replace(unit(""))
-	for name, u := range map[string]string{"byhand": byHand, "tillside": PackageUnit(), "tillside-relay": RelayUnit()} {
-		u = strings.ReplaceAll(u, packagedProgram, exe)
+	central, err := os.ReadFile("packaging/linux/tillside-central.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, u := range map[string]string{"byhand": byHand, "tillside": PackageUnit(), "tillside-relay": RelayUnit(), "tillside-central": string(central)} {
+		u = strings.NewReplacer(packagedProgram+"-central", exe, packagedProgram, exe).Replace(u)
 		file := filepath.Join(t.TempDir(), name+".service")
 		if err := os.WriteFile(file, []byte(u), 0o600); err != nil {
 			t.Fatal(err)

@@ -41,16 +41,22 @@ changes nothing. Exit code 3: something is wrong.`,
 			return nil
 		},
 	}
+	provision := false
 	sample := &cobra.Command{
 		Use:     "sample",
 		Short:   "Print a commented sample of the settings",
 		Example: "  tillside config sample > till.toml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := p.out.Write(configs.AgentSample)
+			text := configs.AgentSample
+			if provision {
+				text = configs.ProvisionSample
+			}
+			_, err := p.out.Write(text)
 			return err
 		},
 	}
+	sample.Flags().BoolVar(&provision, "provision", false, "a sample of a provision file instead, for installations without a person")
 	cmd.AddCommand(check, sample)
 	cmd.RunE = needCommand
 	return cmd

@@ -44,7 +44,7 @@ the data folder.`,
 			if listen != "" {
 				s.API.Listen = listen
 			}
-			log, closer := p.logger(s)
+			log, closer := p.logger(s, asService)
 			defer closer.Close()
 			if file != "" {
 				log.Info("settings", "file", file)
@@ -137,9 +137,9 @@ func checkInChild(path string) error {
 	return nil
 }
 
-// logger makes the log of the settings; on standard error, and in a rotated
-// file where one is named.
-func (p *program) logger(s *configs.Agent) (*slog.Logger, io.Closer) {
+// logger makes the log of the settings: on standard error, or in the system's
+// log where nobody sees that, and in a rotated file where one is named.
+func (p *program) logger(s *configs.Agent, asService bool) (*slog.Logger, io.Closer) {
 	var w io.Writer = p.err
 	var closer io.Closer = io.NopCloser(nil)
 	if s.Log.File != "" {
@@ -149,6 +149,14 @@ func (p *program) logger(s *configs.Agent) (*slog.Logger, io.Closer) {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(s.Log.Level)) // checked with the settings
 	o := &slog.HandlerOptions{Level: level}
+	if asService {
+		if system := installer.SystemLog(o); system != nil {
+			if s.Log.File == "" {
+				return slog.New(system), closer
+			}
+			return slog.New(slog.NewMultiHandler(system, slog.NewTextHandler(w, o))), closer
+		}
+	}
 	if s.Log.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o)), closer
 	}

@@ -137,7 +137,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 		"go.bug.st/serial":             {"drivers/line"},
 		"go.etcd.io/bbolt":             {"agent/store", "sync/outbox", "sync/boltfile", "sync/uplink/uplinktest"},
 		"github.com/kardianos/service": {"installer"},
-		"github.com/spf13/cobra":       {"agent/cmd", "sync/cmd", "drivers/cmd", "agent/e2e"},
+		"github.com/spf13/cobra":       {"agent/cmd", "sync/cmd", "drivers/cmd", "agent/e2e", "installer/manpage"},
 		"modernc.org/sqlite":           {"sync/central/db"},
 		"unsafe":                       {"drivers", "installer"},
 	} {

@@ -39,7 +39,8 @@ With no settings it serves from one folder with nothing to install beside it:
 
   tillside-central run
 
-All other commands work on the same folder, also while the centre runs.`,
+All other commands work on the same folder, also while the centre runs. Root
+becomes the folder's owner for them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          args(cobra.NoArgs),
@@ -51,7 +52,7 @@ All other commands work on the same folder, also while the centre runs.`,
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (TOML)")
 	root.PersistentFlags().StringVar(&p.dataDir, "data", "", "data folder (default: from the settings, else the system's place)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), keysCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand())
+	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), keysCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand(), manpageCommand())
 	return root
 }
 
@@ -92,6 +93,9 @@ func (p *program) settings() error {
 	}
 	if p.cfg.Data == "" {
 		p.cfg.Data = defaultData()
+	}
+	if err := becomeOwner(p.cfg.Data); err != nil {
+		return err
 	}
 	p.zone = time.Local
 	if p.cfg.Zone != "" {
