@@ -5,17 +5,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const (
 	root  = "../.."
 	first = "0.1.1" // versions of the packages made here
 	next  = "0.1.2"
-	epoch = "1790000000"
 )
+
+// epoch is the date of the packages, the same for all of them.
+var epoch = strconv.FormatInt(time.Now().Unix(), 10)
 
 // scratch is removed at the end of all tests.
 var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tillside-systest") })
@@ -115,6 +119,23 @@ func packages(t *testing.T, name, version, programs, kinds string, signed bool) 
 		t.Fatal(m.err)
 	}
 	return m.dir
+}
+
+// The packages of two versions, made when the first test wants them.
+func linuxFirst(t *testing.T) string {
+	return packages(t, "linux-first", first, "tillside,tillside-central", "deb,rpm", false)
+}
+
+func linuxNext(t *testing.T) string {
+	return packages(t, "linux-next", next, "tillside", "deb,rpm", false)
+}
+
+func windowsFirst(t *testing.T) string {
+	return packages(t, "windows-first", first, "tillside", "msi,setup", true)
+}
+
+func windowsNext(t *testing.T) string {
+	return packages(t, "windows-next", next, "tillside", "msi,setup", true)
 }
 
 // the finds the one file of a folder that fits.

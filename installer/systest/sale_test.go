@@ -10,7 +10,7 @@ import (
 )
 
 // atMost bounds each single wait; a machine under load is slow, not wrong.
-const atMost = 15 * time.Second
+const atMost = 90 * time.Second
 
 // currency of the sample rulebook that the centre publishes here.
 const currency = "GBP"
@@ -75,13 +75,15 @@ func (c *cashdesk) sell() string {
 		return text
 	}
 	var who struct {
-		Token string `json:"token"`
-		Known bool   `json:"known"`
+		Member struct {
+			Token string `json:"token"`
+		} `json:"member"`
+		Known bool `json:"known"`
 	}
-	if err := json.Unmarshal([]byte(ask("/v1/identify", "", `{"input":"`+card+`"}`)), &who); err != nil || !who.Known {
+	if err := json.Unmarshal([]byte(ask("/v1/identify", "", `{"input":"`+card+`"}`)), &who); err != nil || !who.Known || who.Member.Token == "" {
 		c.t.Fatalf("identify: %+v %v", who, err)
 	}
-	basket := `{"member":"` + who.Token + `","currency":"` + currency + `","lines":[{"sku":"7","name":"Coffee","category":"food/coffee","quantity":"2","price":"12.50"}]}`
+	basket := `{"member":"` + who.Member.Token + `","currency":"` + currency + `","lines":[{"sku":"7","name":"Coffee","category":"food/coffee","quantity":"2","price":"12.50"}]}`
 	var priced struct {
 		Totals struct {
 			Net string `json:"net"`
@@ -94,6 +96,20 @@ func (c *cashdesk) sell() string {
 	ask("/v1/receipts/"+r+"/capture", r+"-c", `{"fiscal_number":"F-`+r+`","print":"agent","tenders":[{"kind":"cash","amount":"`+priced.Totals.Net+`"}]}`)
 	c.must("the slip of "+r, c.printed)
 	return r
+}
+
+// replug pulls the plugs of the emulated devices and puts them back. The lock a
+// killed program leaves on a pseudo-terminal stays as long as its other end is
+// open; that on a real port ends with the program.
+func (c *cashdesk) replug() {
+	c.t.Helper()
+	for _, device := range []string{"scanner", "printer", "display"} {
+		for _, act := range []string{"unplug", "plug"} {
+			if status, text := c.call("POST", c.bench+"/"+act+"?device="+device, "", ""); status > 299 || status == 0 {
+				c.t.Fatalf("%s %s: %d %s", act, device, status, text)
+			}
+		}
+	}
 }
 
 // printed asks whether the emulated printer has printed a slip since the last

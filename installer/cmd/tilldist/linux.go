@@ -93,7 +93,7 @@ func (r *release) linuxFiles() error {
 		"changelog.yaml":          r.changelog(),
 	}
 	for _, name := range []string{"copyright", "tillside-central.service", "tillside.preinst", "tillside.postinst", "tillside.prerm", "tillside.postrm",
-		"tillside-central.postinst", "tillside-central.prerm", "tillside-central.postrm"} {
+		"tillside-central.preinst", "tillside-central.postinst", "tillside-central.prerm", "tillside-central.postrm"} {
 		b, err := os.ReadFile(r.packaging("linux", name))
 		if err != nil {
 			return err
