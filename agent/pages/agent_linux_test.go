@@ -111,7 +111,7 @@ name = "display"
 driver = "pole"
 port = %q
 `, lang, c.cables["scanner"].Address(), c.cables["printer"].Address(), c.cables["display"].Address()))
-	c.till("enrol", "--server", "http://"+c.address("centre"), "--code", code)
+	c.till("enrol", "--server", "https://"+c.address("centre"), "--code", code)
 	c.startAgent("")
 	return c
 }

@@ -66,7 +66,8 @@ func chromium(t *testing.T) context.Context {
 		}
 		opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.NoSandbox, chromedp.DisableGPU,
 			chromedp.WSURLReadTimeout(2*time.Minute), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-			chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-US"))
+			chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("ignore-certificate-errors", true), // the centre's authority is its own
+			chromedp.Flag("lang", "en-US"))
 		actx, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 		ctx, cancel := chromedp.NewContext(actx)
 		browser.stop = []func(){func() { os.RemoveAll(dir) }, stop, cancel, func() { chromedp.Cancel(ctx) }}

@@ -19,12 +19,12 @@ import (
 func TestCashierByKeyboardInThreeLanguages(t *testing.T) {
 	type says struct{ wait, ready, greeting, balance, earns, upto, using, paid, thanks string }
 	for lang, w := range map[string]says{
-		"en": {"Scan a card", "Ready. Everything is connected.", "Hello, Anna!", "1,240.5 points", "Points to earn +34",
-			"up to 1,240.5 points", "Paying with 150 points = €1.50", "paid", "You have just earned 32 points."},
-		"ru": {"Сканируйте карту", "Готово. Всё подключено.", "Здравствуйте, Anna!", "1240,5 балла", "Будет баллов +34",
-			"до 1240,5 балла", "Списываем 150 баллов = 1,50 €", "оплачен", "Вам начислено 32 балла."},
-		"pl": {"Zeskanuj kartę", "Gotowe. Wszystko podłączone.", "Dzień dobry, Anna!", "1240,5 punktu", "Punkty za zakup +34",
-			"do 1240,5 punktu", "Płacimy punktami: 150 punktów = 1,50 €", "zapłacony", "Doliczono 32 punkty."},
+		"en": {"Scan a card", "Ready. Everything is connected.", "Hello, Anna!", "1,240.50 points", "Points to earn +34",
+			"up to 1,240.50 points", "Paying with 150 points = €1.50", "paid", "You have just earned 32 points."},
+		"ru": {"Сканируйте карту", "Готово. Всё подключено.", "Здравствуйте, Anna!", "1240,50 балла", "Будет баллов +34",
+			"до 1240,50 балла", "Списываем 150 баллов = 1,50 €", "оплачен", "Вам начислено 32 балла."},
+		"pl": {"Zeskanuj kartę", "Gotowe. Wszystko podłączone.", "Dzień dobry, Anna!", "1240,50 punktu", "Punkty za zakup +34",
+			"do 1240,50 punktu", "Płacimy punktami: 150 punktów = 1,50 €", "zapłacony", "Doliczono 32 punkty."},
 	} {
 		t.Run(lang, func(t *testing.T) {
 			s := newStage(t)
@@ -315,8 +315,8 @@ func TestPluralRules(t *testing.T) {
 		}
 	}
 	for script, want := range map[string]string{
-		"Tillside.lang = 'en', Tillside.number('1234567.50')":                                                      "1,234,567.5",
-		"Tillside.lang = 'pl', Tillside.number('1234567.50')":                                                      "1\u00a0234\u00a0567,5",
+		"Tillside.lang = 'en', Tillside.number('1234567.50')":                                                      "1,234,567.50",
+		"Tillside.lang = 'pl', Tillside.number('1234567.50')":                                                      "1\u00a0234\u00a0567,50",
 		"Tillside.lang = 'pl', Tillside.number('1234.00', 2)":                                                      "1234,00",
 		"Tillside.lang = 'en', Tillside.money('-2.50', 'EUR')":                                                     "−€2.50",
 		"Tillside.lang = 'ru', Tillside.money('-2.50', 'RUB')":                                                     "−2,50\u00a0₽",

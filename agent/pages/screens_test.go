@@ -69,6 +69,7 @@ func TestScreens(t *testing.T) {
 	sizes := map[string][2]int64{"800x600": {800, 600}, "1024x768": {1024, 768}, "1366x768": {1366, 768}, "1920x1080": {1920, 1080}}
 	// begin opens a page in a language at a size, ready for work.
 	begin := func(s *stage, page, lang, size string) *tab {
+		s.set(func() { s.lang = lang })
 		b := open(t, s.url(page), sizes[size][0], sizes[size][1])
 		b.reads("#strip", "Ready")
 		b.eval("Tillside.setLang('" + lang + "', false)")
@@ -97,7 +98,11 @@ func TestScreens(t *testing.T) {
 			b.press(kb.F4)
 			b.until("document.getElementById('spendall').getAttribute('aria-pressed') === 'true'")
 		},
-		"whynot": func(s *stage, b *tab) { anna(s, b); b.press(kb.F8) },
+		"whynot": func(s *stage, b *tab) {
+			anna(s, b)
+			b.press(kb.F8)
+			b.until("document.querySelectorAll('#reasons li').length > 1")
+		},
 		"paid": func(s *stage, b *tab) {
 			anna(s, b)
 			s.state("R-1042", "captured")
@@ -151,7 +156,7 @@ func TestScreens(t *testing.T) {
 		}
 	}
 	buy := func(s *stage, b *tab) {
-		b.press("1001", kb.Enter, "1002", kb.Enter, "1002", kb.Enter, "mug", kb.Enter, "9001", kb.Enter)
+		b.press("1001", kb.Enter, "1002", kb.Enter, "1002", kb.Enter, "2003", kb.Enter, "9001", kb.Enter)
 		s.scan("2000000125008")
 		b.until("document.querySelectorAll('#why .gain').length > 1")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/agent/receipt"
 )
 
 // stage answers as an agent does, with invented members and a pocket-size
@@ -34,6 +35,7 @@ type stage struct {
 	tokens   map[string]string // receipt -> member token
 	wishes   map[string]string // receipt -> the cashier's choice of points
 	keys     map[string]string // Idempotency-Key -> call, to see what was sent twice
+	lang     string            // of what a programme says; "" is English
 	slow     time.Duration     // before each answer
 	lose     string            // path ending whose next answer is lost on the way
 	conns    []*websocket.Conn
@@ -52,6 +54,51 @@ type good struct {
 	Name     string `json:"name"`
 	Category string `json:"category,omitempty"`
 	Price    string `json:"price"`
+}
+
+// stageWords are what the invented programme says in Russian and Polish.
+var stageWords = map[string][2]string{
+	"Coffee beans 1 kg": {"Кофе в зёрнах 1 кг", "Kawa ziarnista 1 kg"}, "Green tea": {"Зелёный чай", "Zielona herbata"}, "Milk 1 l": {"Молоко 1 л", "Mleko 1 l"},
+	"Rye bread": {"Хлеб ржаной", "Chleb żytni"}, "Apples 1 kg": {"Яблоки 1 кг", "Jabłka 1 kg"}, "Dark chocolate": {"Горький шоколад", "Gorzka czekolada"},
+	"White hanging heart T-light holder": {"Подсвечник «Сердце», белый, подвесной", "Biały wiszący świecznik w kształcie serca"},
+	"Tea towel":                          {"Кухонное полотенце", "Ścierka kuchenna"}, "Enamel mug": {"Эмалированная кружка", "Kubek emaliowany"}, "Cigarettes": {"Сигареты", "Papierosy"},
+	"Red wine": {"Красное вино", "Czerwone wino"}, "Gift card 25": {"Подарочная карта 25", "Karta podarunkowa 25"},
+	"Anna": {"Анна", "Anna"}, "Gold": {"Золотой", "Złoty"}, "Silver": {"Серебряный", "Srebrny"}, "Platinum": {"Платиновый", "Platynowy"},
+	"Her e-mail address is missing: 50 points for it.": {"Нет её электронной почты: за неё 50 баллов.", "Brakuje jej adresu e-mail: 50 punktów za podanie."},
+	"Green tea earns you double points this week.":     {"На этой неделе за зелёный чай вдвое больше баллов.", "W tym tygodniu za zieloną herbatę podwójne punkty."},
+	"Gold members": {"Золотой уровень", "Złoty poziom"}, "Coffee card": {"Кофейная карта", "Karta kawowa"}, "A point per euro": {"Балл за евро", "Punkt za euro"},
+	"Gold members get 5 % off everything but tobacco and gift cards.": {"Золотым участникам скидка 5 % на всё, кроме табака и подарочных карт.", "Złoty poziom: 5 % rabatu na wszystko oprócz tytoniu i kart podarunkowych."},
+	"One point for every whole euro.":                                 {"Один балл за каждый полный евро.", "Jeden punkt za każde pełne euro."},
+	"Happy morning":                                                   {"Доброе утро", "Dobry poranek"}, "not at this time": {"не в это время", "nie o tej porze"},
+	"From 50 euro: a mug": {"От 50 евро: кружка", "Od 50 euro: kubek"}, "3.40 more for a free mug": {"ещё 3,40 — и кружка в подарок", "jeszcze 3,40 i kubek gratis"},
+}
+
+// said is a text of the invented programme in its language.
+func (s *stage) said(text string) string {
+	if w, ok := stageWords[text]; ok && s.lang != "" && s.lang != "en" {
+		return w[map[string]int{"ru": 0, "pl": 1}[s.lang]]
+	}
+	return text
+}
+
+// told is a member as the invented programme speaks of her.
+func (s *stage) told(m map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		switch v := v.(type) {
+		case string:
+			out[k] = s.said(v)
+		case []string:
+			var list []string
+			for _, t := range v {
+				list = append(list, s.said(t))
+			}
+			out[k] = list
+		default:
+			out[k] = v
+		}
+	}
+	return out
 }
 
 const stageToken = "stage-token"
@@ -163,7 +210,7 @@ func (s *stage) identify(number string) map[string]any {
 	if m == nil {
 		return map[string]any{"type": "member", "known": false, "mode": s.mode, "member": map[string]any{"token": "u-" + number, "card_status": "unknown"}}
 	}
-	return map[string]any{"type": "member", "known": true, "mode": s.mode, "member": m}
+	return map[string]any{"type": "member", "known": true, "mode": s.mode, "member": s.told(m)}
 }
 
 // basket is the cash software pricing a basket of these articles, for the
@@ -175,7 +222,7 @@ func (s *stage) basket(id, member string, skus ...string) {
 	for _, sku := range skus {
 		i := slices.IndexFunc(s.goods, func(g good) bool { return g.SKU == sku })
 		p, _ := loyalty.ParsePrice(s.goods[i].Price)
-		r.Lines = append(r.Lines, loyalty.Line{ID: fmt.Sprint(len(r.Lines) + 1), SKU: sku, Name: s.goods[i].Name, Category: s.goods[i].Category, Quantity: 1000, Price: p})
+		r.Lines = append(r.Lines, loyalty.Line{ID: fmt.Sprint(len(r.Lines) + 1), SKU: sku, Name: s.said(s.goods[i].Name), Category: s.goods[i].Category, Quantity: 1000, Price: p})
 	}
 	s.receipts[id], s.tokens[id] = r, member
 	s.tellReceipt(id, "open")
@@ -225,7 +272,7 @@ func (s *stage) price(id string) *loyalty.Result {
 		res.Lines = append(res.Lines, lr)
 	}
 	if gold > 0 {
-		res.Rules = append(res.Rules, loyalty.RuleEffect{Rule: "gold", Name: "Gold members", Discount: gold, Explain: "Gold members get 5 % off everything but tobacco and gift cards."})
+		res.Rules = append(res.Rules, loyalty.RuleEffect{Rule: "gold", Name: s.said("Gold members"), Discount: gold, Explain: s.said("Gold members get 5 % off everything but tobacco and gift cards.")})
 	}
 	if m != nil && status == "active" {
 		res.Spend = &loyalty.Spending{Wallet: "points"}
@@ -254,13 +301,13 @@ func (s *stage) price(id string) *loyalty.Result {
 	}
 	if token != "" {
 		if p := loyalty.Points(base / 100 * 100); p > 0 {
-			res.Rules = append(res.Rules, loyalty.RuleEffect{Rule: "base", Name: "A point per euro", Points: p, Wallet: "points", Explain: "One point for every whole euro."})
+			res.Rules = append(res.Rules, loyalty.RuleEffect{Rule: "base", Name: s.said("A point per euro"), Points: p, Wallet: "points", Explain: s.said("One point for every whole euro.")})
 			res.Earned = []loyalty.Earning{{Rule: "base", Wallet: "points", Points: p}}
 		}
 	}
 	if m != nil {
-		res.Tier = &loyalty.TierMove{Before: "gold", After: "gold", Next: "Platinum", Missing: "120.00", Unit: "points"}
-		res.Stamps = []loyalty.StampMove{{Card: "Coffee card", Added: 1, Held: 4, Goal: 6}}
+		res.Tier = &loyalty.TierMove{Before: "gold", After: "gold", Next: s.said("Platinum"), Missing: "120.00", Unit: "points"}
+		res.Stamps = []loyalty.StampMove{{Card: s.said("Coffee card"), Added: 1, Held: 4, Goal: 6}}
 	}
 	return res
 }
@@ -323,7 +370,12 @@ func (s *stage) answer(r *http.Request) (any, int) {
 		if s.goods == nil {
 			return "not_found", 404
 		}
-		return map[string]any{"currency": "EUR", "goods": s.goods}, 200
+		goods := []good{}
+		for _, g := range s.goods {
+			g.Name = s.said(g.Name)
+			goods = append(goods, g)
+		}
+		return map[string]any{"currency": "EUR", "goods": goods}, 200
 	case "POST /v1/identify":
 		var q struct{ Input, Phone string }
 		json.NewDecoder(r.Body).Decode(&q)
@@ -334,7 +386,7 @@ func (s *stage) answer(r *http.Request) (any, int) {
 	parts := strings.Split(r.URL.Path, "/")
 	if r.Method == "GET" && len(parts) == 4 && parts[2] == "receipts" && s.receipts[parts[3]] != nil {
 		return map[string]any{"state": "open", "result": s.price(parts[3]), "explanation": loyalty.Explanation{Not: []loyalty.Sentence{
-			{Rule: "morning", Name: "Happy morning", Text: "not at this time"}, {Rule: "mug", Name: "From 50 euro: a mug", Text: "3.40 more for a free mug"}}}}, 200
+			{Rule: "morning", Name: s.said("Happy morning"), Text: s.said("not at this time")}, {Rule: "mug", Name: s.said("From 50 euro: a mug"), Text: s.said("3.40 more for a free mug")}}}}, 200
 	}
 	if r.Method != "POST" || len(parts) != 5 || parts[2] != "receipts" {
 		return "not_found", 404
@@ -383,12 +435,25 @@ func (s *stage) answer(r *http.Request) (any, int) {
 		s.tellReceipt(id, "captured")
 		res := s.price(id)
 		return map[string]any{"state": "captured", "result": res, "to_be_credited": s.mode == "offline", "slip": "printed",
-			"print": []string{"--------------------------------", "Anna, thank you!", "To pay                     " + res.Totals.Net.String(), "Balance as of 14:02      1240.50", "120 more to Platinum"}}, 200
+			"print": s.slip(res)}, 200
 	case "void":
 		s.tellReceipt(id, "voided")
 		return map[string]any{"state": "voided"}, 200
 	}
 	return "not_found", 404
+}
+
+// slip is what the invented programme prints, laid out as the agent does.
+func (s *stage) slip(res *loyalty.Result) []string {
+	lang := s.lang
+	if lang == "" {
+		lang = "en"
+	}
+	words := map[string][5]string{"en": {"thank you!", "To pay", "Balance", "as of 14:02", "120 more to Platinum"},
+		"ru": {"спасибо!", "К оплате", "Баланс", "на 14:02", "Ещё 120 до уровня «Платиновый»"}, "pl": {"dziękujemy!", "Do zapłaty", "Saldo", "stan na 14:02", "Jeszcze 120 do poziomu Platynowy"}}[lang]
+	return receipt.Text(receipt.Layout([]loyalty.PrintLine{{Kind: "rule"}, {Text: s.said("Anna") + ", " + words[0], Align: "center"},
+		{Kind: "pair", Text: words[1], Right: receipt.Amount(lang, res.Totals.Net)}, {Kind: "pair", Text: words[2], Right: receipt.Number(lang, "1240.50")},
+		{Text: words[3], Align: "right"}, {Text: words[4]}, {Kind: "rule"}}, 32))
 }
 
 func (s *stage) events(w http.ResponseWriter, r *http.Request) {

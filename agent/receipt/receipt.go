@@ -113,7 +113,7 @@ func (p Paper) paragraph(l loyalty.PrintLine) (rows []Row) {
 		}
 		// A word broken in two is worse than a small one.
 		if p.Wide < 2 || longest(text[0]) > p.Wide {
-			add(wrap(text[0], p.Columns), align, true)
+			add(wrap(p.spaced(text[0]), p.Columns), align, true)
 			break
 		}
 		for _, s := range wrap(text[0], p.Wide) {
@@ -123,6 +123,25 @@ func (p Paper) paragraph(l loyalty.PrintLine) (rows []Row) {
 		add(wrap(text[0], p.Columns), l.Align, l.Bold)
 	}
 	return rows
+}
+
+// spaced gives a title in capitals the room that big letters would give it, for
+// printers that know neither big nor bold ones: К У П О Н.
+func (p Paper) spaced(s string) string {
+	if s != strings.ToUpper(s) || s == strings.ToLower(s) || width(s)*2-1 > p.Columns {
+		return s
+	}
+	var words []string
+	for _, w := range strings.Fields(s) {
+		var letters []string
+		for len(w) > 0 {
+			n, _ := cluster(w)
+			letters = append(letters, w[:n])
+			w = w[n:]
+		}
+		words = append(words, strings.Join(letters, string(hard)))
+	}
+	return strings.Join(words, string(hard)+" ")
 }
 
 // spell cleans texts that stand on one line and writes them in the letters of

@@ -183,8 +183,8 @@ func TestPagesTellTheStory(t *testing.T) {
 	x.drained(t)
 	words := map[string]map[string][]string{
 		"en": {"/tills": {"out of paper", "warsaw-1", "a device needs help"}, "/members": {"Ada", "4000555566667777"}, "member": {"Paid with 3.00 points", "20.00 points for a purchase", "Rule base", "warsaw-1 / 3", "12.10"}, "receipt": {"Tea", "100.00", "+20.00", "partly returned", "Half a point for every full 20.00: 20 points"}, "/attention": {"TELEPORT"}, "/rulebooks": {"grocer"}},
-		"ru": {"/tills": {"нет бумаги"}, "member": {"Оплачено баллами: 3.00", "Начислено 20.00"}, "receipt": {"Итого", "частичный возврат"}, "/attention": {"Требует внимания"}},
-		"pl": {"/tills": {"brak papieru"}, "member": {"Zapłacono 3.00 pkt", "20.00 pkt za zakup"}, "receipt": {"Razem"}, "/attention": {"Wymaga uwagi"}},
+		"ru": {"/tills": {"нет бумаги"}, "member": {"Оплачено баллами: 3,00", "Начислено 20,00"}, "receipt": {"Итого", "частичный возврат"}, "/attention": {"Требует внимания"}},
+		"pl": {"/tills": {"brak papieru"}, "member": {"Zapłacono 3,00 pkt", "20,00 pkt za zakup"}, "receipt": {"Razem"}, "/attention": {"Wymaga uwagi"}},
 	}
 	var receipt int64
 	r.read(func(tx *db.Tx) error {

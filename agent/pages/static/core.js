@@ -110,7 +110,7 @@
     var m = /^(-?)(\d+)(?:\.(\d*))?$/.exec(String(decimal));
     if (!m) { return String(decimal === undefined || decimal === null ? '' : decimal); }
     var frac = (m[3] || '').replace(/0+$/, '');
-    while (frac.length < (keep || 0)) { frac += '0'; }
+    while (frac.length < (keep || 0) || frac.length === 1) { frac += '0'; }
     var mark = T.lang === 'en' ? ',' : '\u00a0';
     var whole = m[2].replace(/^0+(?=\d)/, '');
     if (whole.length > 4 || T.lang === 'en') { whole = whole.replace(/\B(?=(\d{3})+$)/g, mark); }

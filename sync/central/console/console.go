@@ -246,9 +246,46 @@ func (c *console) text(lang, key string, args ...any) string {
 		}
 	}
 	if len(args) > 0 {
+		for i, a := range args {
+			switch a.(type) {
+			case loyalty.Points, loyalty.Money:
+				args[i] = number(lang, a)
+			}
+		}
 		return fmt.Sprintf(s, args...)
 	}
 	return s
+}
+
+// number writes a decimal as people of a language do: "1,234.50", "1 234,50".
+// What is no decimal stays as it is.
+func number(lang string, v any) string {
+	s := fmt.Sprint(v)
+	whole, frac, broken := strings.Cut(s, ".")
+	digits := strings.TrimPrefix(whole, "-")
+	if digits == "" || strings.Trim(digits+frac, "0123456789") != "" {
+		return s
+	}
+	group, point := ",", "."
+	if lang != "en" {
+		group, point = "\u00a0", ","
+	}
+	out := digits
+	if lang == "en" || len(digits) > 4 {
+		out = ""
+		for len(digits) > 3 {
+			out = group + digits[len(digits)-3:] + out
+			digits = digits[:len(digits)-3]
+		}
+		out = digits + out
+	}
+	if strings.HasPrefix(whole, "-") {
+		out = "−" + out
+	}
+	if broken {
+		out += point + frac
+	}
+	return out
 }
 
 // has tells whether there are words for a key.
@@ -284,6 +321,19 @@ func (c *console) funcs(lang string) template.FuncMap {
 			return n
 		},
 		"neg": func(p loyalty.Points) loyalty.Points { return -p },
+		"num": func(v any) string { return number(lang, v) },
+		// rule is a rule's name where the receipt has it: head office thinks in
+		// names, not in ids.
+		"rule": func(result any, id string) string {
+			if res, ok := result.(loyalty.Result); ok {
+				for _, r := range res.Rules {
+					if r.Rule == id && r.Name != "" {
+						return r.Name
+					}
+				}
+			}
+			return id
+		},
 	}
 }
 

@@ -77,3 +77,17 @@ func TestNextStaysHere(t *testing.T) {
 		}
 	}
 }
+
+func TestNumber(t *testing.T) {
+	for in, want := range map[string][3]string{
+		"1234.50": {"1,234.50", "1234,50", "1234,50"}, "-12345.00": {"−12,345.00", "−12\u00a0345,00", "−12\u00a0345,00"},
+		"0.5": {"0.5", "0,5", "0,5"}, "7": {"7", "7", "7"}, "1234567": {"1,234,567", "1\u00a0234\u00a0567", "1\u00a0234\u00a0567"},
+		"": {"", "", ""}, "a.b": {"a.b", "a.b", "a.b"}, "2000000125008x": {"2000000125008x", "2000000125008x", "2000000125008x"},
+	} {
+		for i, lang := range []string{"en", "ru", "pl"} {
+			if got := number(lang, in); got != want[i] {
+				t.Errorf("%s %q: %q, want %q", lang, in, got, want[i])
+			}
+		}
+	}
+}
