@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -26,6 +27,7 @@ import (
 	"github.com/tillside/tillside/sync/central/fleet"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/linktest"
 	"github.com/tillside/tillside/sync/outbox"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -44,6 +46,7 @@ type killTill struct {
 	dir  string
 	proc *world.Process
 	cash *cash.Till
+	link *linktest.Proxy
 
 	told  map[string]int // kind -> answers
 	sold  map[string]bool
@@ -90,7 +93,7 @@ func newChain(t *testing.T, tills int) *chain {
 	ln.Close()
 	central := program(t, "tillside-central")
 	c.centre = &world.Process{Name: "centre", Path: central, Args: []string{"run", "--data", data, "--listen", listen},
-		LogFile: filepath.Join(c.dir, "centre.log"), Ready: func() bool { return alive(listen) }}
+		LogFile: filepath.Join(c.dir, "centre.log"), Ready: func() bool { return alive("https", listen) }}
 	if err := c.centre.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +108,11 @@ func newChain(t *testing.T, tills int) *chain {
 			t.Fatalf("till add: %q", out)
 		}
 		exe := program(t, "tillside")
-		c.run(exe, "enrol", "--data", k.dir, "--server", "http://"+listen, "--code", added.Code)
+		if k.link, err = linktest.Listen(listen); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { k.link.Close() })
+		c.run(exe, "enrol", "--data", k.dir, "--server", "https://"+k.link.Addr(), "--code", added.Code)
 		token := strings.Fields(c.run(exe, "token", "add", "--data", k.dir, "cash"))
 		addr := func() string {
 			b, err := os.ReadFile(filepath.Join(k.dir, agent.AddressFile))
@@ -115,7 +122,7 @@ func newChain(t *testing.T, tills int) *chain {
 			return strings.TrimSpace(string(b))
 		}
 		k.proc = &world.Process{Name: "till " + name, Path: exe, Args: []string{"run", "--data", k.dir, "--listen", "127.0.0.1:0"},
-			LogFile: filepath.Join(c.dir, "till"+name+".log"), Ready: func() bool { return alive(addr()) }}
+			LogFile: filepath.Join(c.dir, "till"+name+".log"), Ready: func() bool { return alive("http", addr()) }}
 		k.cash = &cash.Till{Address: addr, Token: token[len(token)-1], Patience: 2 * time.Minute}
 		if err := k.proc.Start(ctx); err != nil {
 			t.Fatal(err)
@@ -141,9 +148,11 @@ func (c *chain) run(path string, args ...string) string {
 	return out
 }
 
-func alive(addr string) bool {
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + addr + "/healthz")
+// alive asks a program that has just started; whose certificate it shows does
+// not matter here.
+func alive(scheme, addr string) bool {
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	resp, err := client.Get(scheme + "://" + addr + "/healthz")
 	if err != nil {
 		return false
 	}

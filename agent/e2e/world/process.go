@@ -62,6 +62,16 @@ func (p *Process) Start(ctx context.Context) error {
 	return nil
 }
 
+// Pid is the number of the running process; 0: none runs.
+func (p *Process) Pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // Kill ends the program as a power cut would: SIGKILL, no warning.
 func (p *Process) Kill() { p.end(syscall.SIGKILL, 0) }
 
