@@ -204,37 +204,35 @@ func (a *applier) members(f *wire.Feed) error {
 // urgent erases members and keeps the stop-list.
 func (a *applier) urgent(f *wire.Feed) error {
 	var items []wire.UrgentItem
-	erased := 0
 	for _, raw := range f.Items {
 		var u wire.UrgentItem
 		if err := wire.ReadItem(raw, &u); err != nil {
 			a.log.Error("urgent item skipped", "error", err)
 			continue
 		}
-		if u.Do == wire.UrgentErase {
-			erased++
-		}
 		items = append(items, u)
 	}
-	if erased > 0 { // the erasure is itself a record
-		err := a.journal.Update(func(tx *store.Tx) error {
-			for _, u := range items {
-				var id loyalty.MemberID
-				if u.Do != wire.UrgentErase || id.UnmarshalText([]byte(u.Member)) != nil {
-					continue
-				}
-				if _, err := tx.DropDeltas(store.SubjectOf(&id, wire.Ref{}), wire.Mark{Epoch: 1<<32 - 1}); err != nil {
-					return err
-				}
-				if _, err := tx.Append(outbox.Entry{Type: wire.TypeErased, Payload: wire.Erased{Member: u.Member, Order: u.Order}}); err != nil {
-					return err
-				}
+	for _, u := range items {
+		var id loyalty.MemberID
+		if u.Do != wire.UrgentErase || id.UnmarshalText([]byte(u.Member)) != nil {
+			continue
+		}
+		// What the till shows goes first, then what it has written; the erasure is
+		// itself a record. Cut anywhere, it is begun again with the same item.
+		if err := a.cache.Update(func(tx *store.CacheTx) error { return tx.RemoveMember(id) }); err != nil {
+			return err
+		}
+		err := a.journal.Forget(id, func(tx *store.Tx) error {
+			if _, err := tx.DropDeltas(store.SubjectOf(&id, wire.Ref{}), wire.Mark{Epoch: 1<<32 - 1}); err != nil {
+				return err
 			}
-			return nil
+			_, err := tx.Append(outbox.Entry{Type: wire.TypeErased, Payload: wire.Erased{Member: u.Member, Order: u.Order}})
+			return err
 		})
 		if err != nil {
 			return err
 		}
+		a.log.Info("member erased", "order", u.Order)
 	}
 	return a.cache.Update(func(tx *store.CacheTx) error {
 		if f.Reset && f.After == 0 {

@@ -42,6 +42,7 @@ func (a *Agent) housekeeping(ctx context.Context) error {
 		case <-second.C:
 			a.look()
 			a.health.Check()
+			a.scrub()
 			if a.suspect.Load() && a.o.Now().Sub(a.began) > restful && a.o.Now().Sub(a.till.LastCall()) > restful {
 				return errDamaged
 			}
@@ -163,6 +164,23 @@ var errDamaged = errors.New("a store file is damaged; the next start sets it asi
 // restful is how long nobody must have sold for the journal to be written
 // anew, which takes a moment.
 const restful = 5 * time.Minute
+
+// scrub has nothing left on the disk of somebody who was erased, as soon as no
+// customer waits.
+func (a *Agent) scrub() {
+	if a.o.Now().Sub(a.till.LastCall()) < scrubAfter {
+		return
+	}
+	if done, err := a.journal.Scrub(); err != nil {
+		a.log.Error("journal not scrubbed", "error", err)
+	} else if done {
+		a.log.Info("journal scrubbed")
+	}
+}
+
+// scrubAfter is how long nobody must have called before the journal is written
+// anew, which holds up whoever comes for a moment.
+const scrubAfter = 10 * time.Second
 
 // compact gives space back that the journal no longer uses.
 func (a *Agent) compact() {

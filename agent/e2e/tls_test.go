@@ -83,6 +83,11 @@ func (h *head) publish(name string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.publishDoc(doc)
+}
+
+func (h *head) publishDoc(doc []byte) {
+	h.t.Helper()
 	key, err := keys.Load(central.KeyFile(h.dir))
 	if err != nil {
 		h.t.Fatal(err)

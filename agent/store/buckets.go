@@ -72,8 +72,11 @@ var journalLayout = layout{buckets: journalBuckets, format: 2, migrate: func(*bb
 // cacheLayout:
 //
 //	1  first layout
-//	2  members carry a checksum; those of format 1 are asked for again
-var cacheLayout = layout{buckets: cacheBuckets, format: 2, most: cacheMost(), migrate: func(tx *bbolt.Tx, _ byte) error {
+//	2  members carry a checksum
+//	3  what tells the person is under a key of its own, in [PersonsFile]
+//
+// Members of an older format are asked for again.
+var cacheLayout = layout{buckets: cacheBuckets, format: 3, most: cacheMost(), migrate: func(tx *bbolt.Tx, _ byte) error {
 	for _, name := range [][]byte{bucketMembers, bucketRefs} {
 		if tx.Bucket(name) != nil {
 			if err := tx.DeleteBucket(name); err != nil {

@@ -26,8 +26,9 @@ const CacheFile = "cache.db"
 // Cache holds what the centre sends down. Everything in it can be had again.
 // It is safe for concurrent use.
 type Cache struct {
-	path string
-	db   *bbolt.DB
+	path    string
+	db      *bbolt.DB
+	persons *persons
 	// Rebuilt names the damaged file that was set aside at opening, or is
 	// empty.
 	Rebuilt string
@@ -87,8 +88,20 @@ func openCache(path string, check func(path string) error) (*Cache, error) {
 	}
 	c := &Cache{path: path, db: db, nums: map[string]uint64{}}
 	err = boltfile.Guard(func() error { return db.View(c.readWords) })
+	if err == nil {
+		c.persons, err = openPersons(filepath.Join(filepath.Dir(path), PersonsFile))
+	}
+	if err == nil && c.persons.used() == 0 {
+		// Without the keys nobody in the cache is known: asked for again.
+		err = c.Update(func(tx *CacheTx) error {
+			if k, _ := tx.tx.Bucket(bucketMembers).Cursor().First(); k == nil {
+				return nil
+			}
+			return errors.Join(tx.ClearMembers(), tx.tx.Bucket(bucketCursors).Delete([]byte(wire.LaneMember)))
+		})
+	}
 	if err != nil {
-		db.Close()
+		_ = c.Close() // the first error tells
 		return nil, err
 	}
 	return c, nil
@@ -105,8 +118,14 @@ func (c *Cache) readWords(tx *bbolt.Tx) error {
 	})
 }
 
-// Close closes the file.
-func (c *Cache) Close() error { return c.db.Close() }
+// Close closes the files.
+func (c *Cache) Close() error {
+	err := c.db.Close()
+	if c.persons != nil {
+		err = errors.Join(err, c.persons.close())
+	}
+	return err
+}
 
 // word gives the word of a number.
 func (c *Cache) word(n uint64) (string, error) {
@@ -160,10 +179,13 @@ func (c *Cache) member(key func(tx *bbolt.Tx) []byte) (s *Snapshot, err error) {
 			return nil
 		}
 		if v, err = unseal(bucketMembers, k, v); err == nil {
-			s, err = readSnapshot(v, c)
+			s, err = c.persons.readStored(v, c)
 		}
 		return err
 	})
+	if errors.Is(err, errForgotten) {
+		return nil, nil
+	}
 	if errors.Is(err, ErrDamaged) && c.Damaged != nil {
 		c.Damaged(err)
 		return nil, nil
@@ -252,6 +274,9 @@ type CacheTx struct {
 	c     *Cache
 	tx    *bbolt.Tx
 	added []string // words new in this transaction
+
+	slots     map[loyalty.MemberID]uint32 // keys of persons that this transaction knows
+	forgotten []uint32                    // keys to overwrite at its end
 }
 
 func (c *Cache) update(fn func(tx *bbolt.Tx) error) error {
@@ -276,7 +301,7 @@ func (c *Cache) Update(fn func(tx *CacheTx) error) error {
 				return err
 			}
 		}
-		return nil
+		return ct.settlePersons()
 	})
 	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
 		err = fmt.Errorf("%w: %w", ErrCacheFull, err)
@@ -284,6 +309,7 @@ func (c *Cache) Update(fn func(tx *CacheTx) error) error {
 	if err != nil {
 		return fmt.Errorf("change the cache: %w", err)
 	}
+	c.persons.release(ct.forgotten)
 	c.mu.Lock()
 	for _, w := range ct.added {
 		c.list = append(c.list, w)
@@ -324,6 +350,7 @@ func (t *CacheTx) word(n uint64) (string, error) {
 func (t *CacheTx) PutMember(refs []wire.RefState, snap Snapshot) error {
 	members, byID := t.tx.Bucket(bucketMembers), t.tx.Bucket(bucketRefs)
 	id := be64(uint64(snap.Member.ID))
+	t.know(snap.Member.ID)
 	list := make([]byte, 0, 8*len(refs))
 	for _, r := range refs {
 		list = append(list, r.Ref[:8]...)
@@ -335,6 +362,7 @@ func (t *CacheTx) PutMember(refs []wire.RefState, snap Snapshot) error {
 			}
 		}
 		if len(list) == 0 {
+			t.forget(snap.Member.ID)
 			return byID.Delete(id)
 		}
 		if err := byID.Put(id, list); err != nil {
@@ -342,7 +370,7 @@ func (t *CacheTx) PutMember(refs []wire.RefState, snap Snapshot) error {
 		}
 	}
 	for i, r := range refs {
-		v, err := appendRef(nil, r, snap, t)
+		v, err := t.appendRef(nil, r, snap)
 		if err != nil {
 			return err
 		}
@@ -355,10 +383,10 @@ func (t *CacheTx) PutMember(refs []wire.RefState, snap Snapshot) error {
 }
 
 // appendRef writes what stands under one reference of a member.
-func appendRef(b []byte, r wire.RefState, snap Snapshot, dict words) ([]byte, error) {
+func (t *CacheTx) appendRef(b []byte, r wire.RefState, snap Snapshot) ([]byte, error) {
 	m := *snap.Member
 	m.Card = loyalty.Card{Type: r.Type, Status: r.Status}
-	b, err := appendSnapshot(b, Snapshot{&m, snap.Includes}, dict)
+	b, err := t.appendStored(b, Snapshot{&m, snap.Includes})
 	if err != nil {
 		return nil, fmt.Errorf("member %s: %w", m.ID, err)
 	}
@@ -378,7 +406,10 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active, reserved
 		if err != nil {
 			return err
 		}
-		s, err := readSnapshot(old, t)
+		s, err := t.c.persons.readStored(old, t)
+		if errors.Is(err, errForgotten) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -388,7 +419,8 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active, reserved
 		b := s.Member.Wallets[wallet]
 		b.Active, b.Reserved, b.ReservedAt = active, reserved, reservedAt
 		s.Member.Wallets[wallet] = b
-		v, err := appendSnapshot(nil, *s, t)
+		t.know(id)
+		v, err := t.appendStored(nil, *s)
 		if err != nil {
 			return err
 		}
@@ -399,11 +431,12 @@ func (t *CacheTx) SetActive(id loyalty.MemberID, wallet string, active, reserved
 	return nil
 }
 
-// RemoveMember forgets a member and its references. One that is not there is
-// no error.
+// RemoveMember forgets a member and its references, and overwrites the key of
+// what tells the person. One that is not there is no error.
 func (t *CacheTx) RemoveMember(id loyalty.MemberID) error {
 	byID := t.tx.Bucket(bucketRefs)
 	key := be64(uint64(id))
+	t.forget(id)
 	for k := range slices.Chunk(bytes.Clone(byID.Get(key)), 8) {
 		if err := t.tx.Bucket(bucketMembers).Delete(k); err != nil {
 			return err
@@ -469,7 +502,13 @@ func (t *CacheTx) PutBundle(version int64, data []byte) error {
 }
 
 // ClearMembers forgets every member, for a lane that begins anew.
-func (t *CacheTx) ClearMembers() error { return t.clear(bucketMembers, bucketRefs) }
+func (t *CacheTx) ClearMembers() error {
+	for slot := range t.c.persons.used() {
+		t.forgotten = append(t.forgotten, slot)
+	}
+	t.slots = nil
+	return t.clear(bucketMembers, bucketRefs)
+}
 
 // ClearStops empties the stop-list, for a lane that begins anew.
 func (t *CacheTx) ClearStops() error { return t.clear(bucketStops) }
@@ -501,10 +540,13 @@ func (c *Cache) Load(entries []Entry) error {
 	refs := make(map[uint64][]byte, len(entries))
 	// The dictionary first, in one transaction, so that the values are final.
 	err := c.Update(func(t *CacheTx) error {
+		if err := t.ClearMembers(); err != nil {
+			return err
+		}
 		for _, e := range entries {
 			list := make([]byte, 0, 8*len(e.Refs))
 			for i, r := range e.Refs {
-				v, err := appendRef(nil, r, e.Snapshot, t)
+				v, err := t.appendRef(nil, r, e.Snapshot)
 				if err != nil {
 					return err
 				}
@@ -514,7 +556,7 @@ func (c *Cache) Load(entries []Entry) error {
 			}
 			refs[uint64(e.Snapshot.Member.ID)] = list
 		}
-		return t.ClearMembers()
+		return nil
 	})
 	if err != nil {
 		return err

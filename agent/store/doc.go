@@ -7,6 +7,8 @@
 //	            (also: what limits have used, and the till's quotas of budgets)
 //	cache.db    rebuildable: member snapshots, stop-list, rulebook bundles and
 //	            how far the centre's stream of them was read
+//	persons.keys  one key a member, for what tells the person in cache.db; to
+//	            forget somebody is to overwrite it (see [PersonsFile])
 //
 // so that one is never at the mercy of the other.
 //

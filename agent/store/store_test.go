@@ -212,7 +212,7 @@ func TestBulkLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes a member", st.Size()/n)
-	if st.Size()/n > 160 {
+	if st.Size()/n > 220 { // so small a file doubles when it grows
 		t.Errorf("%d bytes a member", st.Size()/n)
 	}
 }

@@ -152,6 +152,32 @@ func compact(path string, db *bbolt.DB, o Options) (*bbolt.DB, error) {
 	return Open(path, o)
 }
 
+// Rewrite copies what is used of a closed file into a new one and puts that in its
+// place, so that nothing is left of what was deleted. A power cut leaves the old
+// file or the new one.
+func Rewrite(path string, o Options) error {
+	o.CompactAbove = 0
+	db, err := Open(path, o)
+	if err != nil {
+		return err
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if db, err = compact(path, db, o); err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	after, err := os.Stat(path)
+	if err == nil && os.SameFile(before, after) {
+		err = fmt.Errorf("rewrite %s: no room for a copy", filepath.Base(path))
+	}
+	return err
+}
+
 func typed(err error) error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):

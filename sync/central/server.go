@@ -121,6 +121,12 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		if s.gaps, err = jump(tx, cfg.Now()); err != nil {
 			return err
 		}
+		// A copy that was put back may hold people who were erased since.
+		if n, err := s.members.EraseAgain(tx, ErasedFile(cfg.Dir)); err != nil {
+			return err
+		} else if n > 0 {
+			s.log.Warn("members of a restored copy erased again", "members", n)
+		}
 		s.Password, err = access.First(tx, cfg.Now())
 		return err
 	})
@@ -141,8 +147,8 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.members.Online = s.hub.Online
 	handler, err := httpapi.New(httpapi.Config{
-		Authority: s.own,
-		DB:        s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
+		Authority: s.own, Erased: ErasedFile(cfg.Dir),
+		DB: s.db, Ledger: s.ledger, Members: s.members, Sync: s.hub, Online: s.hub.Online, Drop: s.drop, Explain: s.engine.Explain,
 		URL: cfg.URL, Hosts: cfg.Hosts, TLS: s.tls, Version: cfg.Version, Log: cfg.Log, Now: cfg.Now,
 	})
 	if err != nil {
@@ -205,6 +211,9 @@ func (s *Server) CAFile() string {
 	}
 	return s.own.File()
 }
+
+// ErasedFile lists who was erased, beside the database.
+func ErasedFile(dir string) string { return filepath.Join(dir, "erased.log") }
 
 // KeyFile is where the signing key of rulebooks lies when nothing else is said.
 func KeyFile(dir string) string { return filepath.Join(dir, "keys", "rulebook.key") }

@@ -43,6 +43,8 @@ type Config struct {
 	// Explain says why a receipt came out as it did.
 	Explain func(bundle int64, r *loyalty.Result, language string) (*loyalty.Explanation, error)
 	Secure  bool // cookies over TLS only
+	// Erased is the file that lists who was erased.
+	Erased string
 	// Complete adds the mark of our authority to a one-time code; nil: nothing.
 	Complete func(code string) string
 	Version  string
@@ -103,6 +105,7 @@ func New(cfg Config) (http.Handler, error) {
 	mux.HandleFunc("GET /members", c.get(c.members))
 	mux.HandleFunc("GET /members/{id}", c.get(c.member))
 	mux.HandleFunc("POST /members/{id}/card", c.post(c.card))
+	mux.HandleFunc("POST /members/{id}/erase", c.post(c.erase))
 	mux.HandleFunc("GET /receipts", c.get(c.receipts))
 	mux.HandleFunc("GET /receipts/{id}", c.get(c.receipt))
 	mux.HandleFunc("GET /rulebooks", c.get(c.rulebooks))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/access"
@@ -186,6 +187,37 @@ func (c *console) card(v *view) error {
 	})
 	if err != nil {
 		return err
+	}
+	return v.redirect("/members/" + id.String())
+}
+
+// erase forgets a person. The word has to be typed: a button alone is pressed too
+// easily for what nobody can take back.
+func (c *console) erase(v *view) error {
+	id, err := v.memberID()
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(strings.TrimSpace(v.r.PostFormValue("word")), v.t("member.erase_word")) {
+		return fail(http.StatusBadRequest, "error.erase_word")
+	}
+	if err := members.NoteErasure(c.Erased, id); err != nil {
+		return err
+	}
+	err = v.DB.Write(v.r.Context(), func(tx *db.Tx) error {
+		if err := v.Members.Erase(tx, id, v.session.Operator, ""); err != nil {
+			return err
+		}
+		return access.Note(tx, v.session.Operator, "member erase", id.String(), "", v.Now())
+	})
+	if errors.Is(err, members.ErrUnknown) {
+		return fail(http.StatusNotFound, "error.not_found")
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.DB.Scrub(v.r.Context()); err != nil {
+		c.Log.Warn("scrub", "error", err)
 	}
 	return v.redirect("/members/" + id.String())
 }

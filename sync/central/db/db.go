@@ -67,6 +67,7 @@ func open(file, extra string) (*sql.DB, error) {
 		"_pragma=journal_mode(WAL)",
 		"_pragma=synchronous(FULL)",
 		"_pragma=foreign_keys(1)",
+		"_pragma=secure_delete(1)", // what an erasure removes is overwritten, not only let go
 		"_pragma=temp_store(MEMORY)",
 		"_pragma=cache_size(-32768)",           // 32 MiB a connection
 		"_pragma=wal_autocheckpoint(8000)",     // pages: fewer, larger copies into the main file
@@ -80,6 +81,18 @@ func open(file, extra string) (*sql.DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return h, nil
+}
+
+// Scrub brings what was overwritten from the log into the main file and empties
+// the log, so that no older copy of a page is left in it. Readers at work may
+// keep part of it; the next call gets that.
+func (d *DB) Scrub(ctx context.Context) error {
+	var busy, frames, done int
+	err := d.writer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &done)
+	if err == nil && busy != 0 {
+		err = errors.New("the database is read at this moment; the log is emptied at the next erasure or stop")
+	}
+	return err
 }
 
 // Close closes all connections. Calls in flight end first.

@@ -51,6 +51,8 @@ type Config struct {
 	URL     string   // how tills reach us; empty: as they did
 	Hosts   []string // names browsers may use; empty: any
 	TLS     bool     // we end TLS ourselves
+	// Erased is the file that lists who was erased.
+	Erased string
 	// Authority of our own; nil: certificates come from elsewhere, and tills have
 	// none.
 	Authority *authority.Authority
@@ -71,7 +73,7 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.Authority != nil {
 		complete = cfg.Authority.Code
 	}
-	pages, err := console.New(console.Config{Complete: complete, DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop, Explain: cfg.Explain,
+	pages, err := console.New(console.Config{Complete: complete, Erased: cfg.Erased, DB: cfg.DB, Ledger: cfg.Ledger, Members: cfg.Members, Online: cfg.Online, Drop: cfg.Drop, Explain: cfg.Explain,
 		Secure: cfg.TLS || strings.HasPrefix(cfg.URL, "https:"), Version: cfg.Version, Log: cfg.Log, Now: cfg.Now})
 	if err != nil {
 		return nil, err

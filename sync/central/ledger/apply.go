@@ -304,6 +304,12 @@ func (w *work) note(r *wire.Record, payload any, src Source) error {
 		if p.Action == "spend_refused" {
 			w.find("offline_refused", src, 0, 0, p.Detail)
 		}
+	case *wire.Erased:
+		var id loyalty.MemberID
+		if id.UnmarshalText([]byte(p.Member)) != nil || id > 1<<63-1 {
+			return poison("erased member %q", p.Member)
+		}
+		return w.tx.Exec(`INSERT INTO erasure_told (member, device, at) VALUES (?,?,?) ON CONFLICT DO NOTHING`, int64(id), src.Device, db.Millis(r.Wall))
 	case *wire.ClockChange:
 		return w.tx.Exec(`UPDATE device SET clock = ? WHERE no = ?`, string(p.To), src.Device)
 	case *wire.DeviceFault:

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tillside/tillside/agent/loyalty"
+	"github.com/tillside/tillside/sync/central"
 	"github.com/tillside/tillside/sync/central/access"
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/ledger"
@@ -23,7 +24,7 @@ import (
 
 func membersCommand(p *program) *cobra.Command {
 	c := group("members", "Members and cards: import, add, list, block, reissue")
-	c.AddCommand(membersImport(p), membersAdd(p), membersList(p), membersCard(p, "block", "blocked"), membersCard(p, "unblock", "active"), membersReissue(p))
+	c.AddCommand(membersImport(p), membersAdd(p), membersList(p), membersCard(p, "block", "blocked"), membersCard(p, "unblock", "active"), membersReissue(p), membersErase(p), membersErasures(p))
 	return c
 }
 
@@ -301,6 +302,130 @@ func membersCard(p *program, use, status string) *cobra.Command {
 			})
 		},
 	}
+}
+
+func membersErase(p *program) *cobra.Command {
+	var card, phone, reason string
+	var yes bool
+	c := &cobra.Command{
+		Use: "erase [MEMBER]", Short: "Forget a person for good, here and at every till", Args: args(cobra.MaximumNArgs(1)),
+		Long: `Erases name, contact data, card and phone numbers, consents and segments of a
+member. Entries and receipts stay in the ledger under a pseudonym that leads to
+nobody. Connected tills forget the member at once, the others at their next
+contact before anything else; each writes that into its journal ("members
+erasures" shows how many have). It cannot be undone. Without --yes it only says
+what it would do.
+
+Backups made before still hold the person: keep them no longer than you must. When
+one is put back, the next start erases again whoever is in erased.log of the data
+folder.`,
+		Example: "  tillside-central members erase --card 2712345678903 --reason \"request of 3 May\" --yes",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			if b2i(len(a) == 1)+b2i(card != "")+b2i(phone != "") != 1 {
+				return &usageError{errors.New("name the member: by id, --card or --phone")}
+			}
+			return p.with(cmd, func(ctx context.Context, d *db.DB, m *members.Room) error {
+				var who *members.Member
+				err := d.Read(ctx, func(tx *db.Tx) error {
+					id, err := findOne(tx, m, a, card, phone)
+					if err == nil {
+						who, err = m.Get(tx, id)
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				if !yes {
+					fmt.Fprintf(cmd.OutOrStdout(), "would erase member %s with %d cards, for good; add --yes\n", who.ID, len(who.Cards))
+					return nil
+				}
+				if err := members.NoteErasure(central.ErasedFile(p.cfg.Data), who.ID); err != nil {
+					return err
+				}
+				err = d.Write(ctx, func(tx *db.Tx) error {
+					if err := m.Erase(tx, who.ID, "command line", reason); err != nil {
+						return err
+					}
+					return access.Note(tx, "command line", "member erase", who.ID.String(), reason, time.Now())
+				})
+				if err != nil {
+					return err
+				}
+				if err := d.Scrub(ctx); err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "member %s is erased; tills are told before anything else\n", who.ID)
+				return nil
+			})
+		},
+	}
+	c.Flags().StringVar(&card, "card", "", "by card number")
+	c.Flags().StringVar(&phone, "phone", "", "by phone number")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the list; nothing about the person")
+	c.Flags().BoolVar(&yes, "yes", false, "do it")
+	return c
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// findOne finds a member by what the command line named.
+func findOne(tx *db.Tx, m *members.Room, a []string, card, phone string) (loyalty.MemberID, error) {
+	if len(a) == 1 {
+		var id loyalty.MemberID
+		if err := id.UnmarshalText([]byte(a[0])); err != nil || id > 1<<63-1 {
+			return 0, &usageError{fmt.Errorf("member %q: want the id that \"members list\" prints", a[0])}
+		}
+		return id, nil
+	}
+	kind, n, err := wire.KindCard, "", error(nil)
+	if card != "" {
+		n, err = members.CheckCard(card)
+	} else {
+		kind = wire.KindPhone
+		n, err = members.CheckPhone(phone)
+	}
+	if err != nil {
+		return 0, &usageError{err}
+	}
+	key, err := m.LookupKeyIfMade(tx)
+	if err != nil {
+		return 0, err
+	}
+	return members.ByRef(tx, wire.CardRef(key, kind, n))
+}
+
+func membersErasures(p *program) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "erasures", Short: "List who was erased, by pseudonym, and how many tills have confirmed it", Args: args(cobra.NoArgs),
+		Example: "  tillside-central members erasures --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
+				var all []members.Erasure
+				err := d.Read(ctx, func(tx *db.Tx) (err error) { all, err = members.Erasures(tx); return err })
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), all)
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(w, "MEMBER\tERASED\tBY\tTILLS\tREASON")
+				for _, e := range all {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\n", e.Member, e.At.In(p.zone).Format("2006-01-02 15:04:05"), e.By, e.Told, e.Tills, e.Reason)
+				}
+				return w.Flush()
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
 }
 
 func cardRef(tx *db.Tx, m *members.Room, number string) (wire.Ref, error) {
