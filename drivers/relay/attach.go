@@ -219,7 +219,7 @@ func (r *Relay) heard(s *session, kind byte, b []byte) bool {
 		}
 		if kind == kindGo {
 			p.Script = nil
-		} else if p.Script == nil {
+		} else if p.Pass = nil; p.Script == nil {
 			return false
 		}
 		select {

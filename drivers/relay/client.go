@@ -62,6 +62,12 @@ func (c *Client) Want(patterns []Pattern) error { return c.say(encode(kindWant, 
 // Go lets the command that is held at a place go on.
 func (c *Client) Go(at uint64) error { return c.say(encode(kindGo, reply{At: at})) }
 
+// Pass lets it go on up to and with a byte, where the relay asks again: for
+// lines that must follow a command instead of preceding it.
+func (c *Client) Pass(at uint64, last byte) error {
+	return c.say(encode(kindGo, reply{At: at, Pass: &last}))
+}
+
 // Insert gives the script to do before it goes on.
 func (c *Client) Insert(at uint64, s *Script) error {
 	return c.say(encode(kindInsert, reply{At: at, Script: s}))

@@ -121,50 +121,62 @@ func (f *forwarder) step() {
 // bytes.
 func (f *forwarder) hold(size int) {
 	s := f.r.agent()
-	at := f.at
 	if s == nil {
 		f.send(size)
 		return
 	}
-	f.r.holding(&at)
 	defer f.r.holding(nil)
-	s.send(encode(kindHeld, held{at}))
-	f.timer.Reset(max(0, f.r.c.Hold-time.Since(f.came())))
-	why := ""
-	var script *Script
-	for why == "" {
+	since := f.came()
+	for {
+		at := f.at
+		f.r.holding(&at)
+		s.send(encode(kindHeld, held{at}))
+		w, why := f.ask(s, at, since)
+		if f.ctx.Err() != nil {
+			return
+		}
+		if w.Pass != nil {
+			if !f.passUntil(*w.Pass, size) {
+				s.send(encode(kindReleased, Released{at, "timer"}))
+				return
+			}
+			// And ask again, at the end of the command.
+			since, size = time.Now(), 0
+			continue
+		}
+		if w.Script != nil {
+			d := f.run(w.Script)
+			d.At = at
+			s.send(encode(kindDone, d))
+		}
+		f.r.back.released()
+		f.send(size)
+		s.send(encode(kindReleased, Released{at, why}))
+		return
+	}
+}
+
+// ask waits for the agent's word on what is held, as long as it may.
+func (f *forwarder) ask(s *session, at uint64, since time.Time) (reply, string) {
+	f.timer.Reset(max(0, f.r.c.Hold-time.Since(since)))
+	for {
 		select {
 		case w := <-f.r.words:
 			if w.s == s && w.At == at {
-				why, script = "agent", w.Script
+				return w.reply, "agent"
 			}
 		case c := <-f.r.chunks:
 			f.take(c)
 		case <-f.timer.C:
-			why = "timer"
+			return reply{}, "timer"
 		case <-f.r.nudge:
 			if f.r.agent() != s {
-				why = "gone"
+				return reply{}, "gone"
 			}
 		case <-f.ctx.Done():
-			return
+			return reply{}, "gone"
 		}
 	}
-	follows := script != nil && script.Pass >= 0
-	if follows && !f.passUntil(byte(script.Pass), size) {
-		s.send(encode(kindDone, Done{At: at}))
-		return
-	}
-	if script != nil {
-		d := f.run(script)
-		d.At = at
-		s.send(encode(kindDone, d))
-	}
-	if !follows {
-		f.r.back.released()
-		f.send(size)
-	}
-	s.send(encode(kindReleased, Released{at, why}))
 }
 
 // holding notes what is held back, for an answer given early.

@@ -7,9 +7,6 @@ import (
 
 // Script is what an agent wants done before a held command goes on.
 type Script struct {
-	// Pass lets the held bytes through up to and with this byte first: lines
-	// that must follow a command instead of preceding it. Negative: none.
-	Pass int `json:"pass"`
 	// Steps are done one after the other.
 	Steps []Step `json:"steps"`
 	// Owed are answers to these steps that come whenever the printer is ready,
@@ -53,7 +50,7 @@ type Early struct {
 const maxScript = 64 << 10
 
 func (s *Script) good() bool {
-	if s.Pass > 255 || s.Limit < 0 || s.Limit > 30*time.Second || len(s.Steps) > 500 || len(s.Owed) > 500 {
+	if s.Limit < 0 || s.Limit > 30*time.Second || len(s.Steps) > 500 || len(s.Owed) > 500 {
 		return false
 	}
 	n := 0

@@ -12,7 +12,7 @@ import (
 //
 //	agent -> relay   A  {secret}            first of all
 //	                 W  {patterns}          what it wants to be asked about
-//	                 G  {at}                let go
+//	                 G  {at, pass}          let go; with pass, up to that byte, and ask again there
 //	                 I  {at, script}        do this, then let go
 //	                 E  {at, early}         answer the till in the printer's place
 //	relay -> agent   H  {version, at, printer, till}
@@ -53,6 +53,7 @@ type want struct {
 
 type reply struct {
 	At     uint64  `json:"at"`
+	Pass   *byte   `json:"pass,omitempty"`
 	Script *Script `json:"script,omitempty"`
 	Early  *Early  `json:"early,omitempty"`
 }
