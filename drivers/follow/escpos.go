@@ -363,7 +363,7 @@ func (f *escposFollower) says(s string) bool {
 }
 
 // hasSum finds two decimals.
-var hasSum = regexp.MustCompile(`\d[.,]\d\d`)
+var hasSum = regexp.MustCompile(`\d[.,]\d\d(?:[^\d.,]|$)`)
 
 func hit(list []*regexp.Regexp, s string) bool { _, ok := match(list, s); return ok }
 
