@@ -4,17 +4,34 @@ import (
 	"fmt"
 
 	"github.com/tillside/tillside/drivers"
+	"github.com/tillside/tillside/drivers/codepage"
 )
+
+var ascii = codepage.Must("ascii")
 
 // Between makes the bytes that print blocks in the middle of somebody else's
 // stream, where the printer's style is as told, and leave the style as it was.
 // The printer is not initialised: that would undo what the stream has set.
 // start is the number of the code page the printer has when nobody chose one.
+// Where the style is not known, plain letters that every code page has are all
+// that is sent, and codes are left out.
 func (p Profile) Between(s Style, start byte, blocks []drivers.Block) ([]byte, error) {
 	e := &encoder{Profile: p}
 	put := func(b ...byte) { e.out.Write(b) }
 	if s.Line {
 		put(lf)
+	}
+	if !s.Known {
+		for _, b := range blocks {
+			switch b := b.(type) {
+			case drivers.Text:
+				put(ascii.Encode(b.Text)...)
+				put(lf)
+			case drivers.Feed:
+				put(esc, 'd', byte(min(max(b.Lines, 0), 255)))
+			}
+		}
+		return e.out.Bytes(), nil
 	}
 	plain := []struct{ was, cmd, sel byte }{{s.Turned, esc, 'V'}, {s.Upside, esc, '{'}, {s.White, gs, 'B'}, {s.Twice, esc, 'G'},
 		{s.Bold, esc, 'E'}, {s.Under, esc, '-'}, {s.Font, esc, 'M'}, {s.Size, gs, '!'}, {s.Align, esc, 'a'}}

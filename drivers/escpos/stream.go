@@ -297,8 +297,11 @@ func nextDLE(b []byte) (Command, int) {
 }
 
 // Style is what commands of a stream have set and a text put in between must
-// leave as it was. The zero value is a printer just initialised.
+// leave as it was. The zero value knows nothing; Known with zeros is a printer
+// just initialised.
 type Style struct {
+	// Known: the stream was followed since the printer was initialised.
+	Known  bool
 	Mode   byte // ESC !
 	Size   byte // GS !
 	Align  byte // ESC a
@@ -332,7 +335,7 @@ func (s *Style) Follow(c Command) {
 	case "\n", "\x1bd", "\x1bJ", "\x0c", "\x1di", "\x1dV", "\x1bi", "\x1bm":
 		s.Line = false
 	case "\x1b@":
-		*s = Style{}
+		*s = Style{Known: true}
 	case "\x1b!":
 		s.Mode, s.Font, s.Bold, s.Under, s.Size = last, last&1, last>>3&1, last>>7&1, last>>5&1<<4|last>>4&1
 	case "\x1d!":

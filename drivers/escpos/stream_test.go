@@ -36,7 +36,7 @@ func TestBetweenLeavesTheStyle(t *testing.T) {
 	}
 	p := Profile{Columns: 42, Dots: 512, Pages: pages, NativeQR: true}
 	for _, before := range []string{"", "\x1b@", "\x1b!\x38big", "\x1ba\x01\x1bt\x12\x1bE\x01text", "\x1d!\x11\x1dB\x01\x1b{\x01\x1bV\x01\n", "\x1dH\x02\x1dh\x40\x1dw\x02", "\x1b!\x01\x1d!\x22"} {
-		var style Style
+		style := Style{Known: true}
 		follow := func(b []byte) {
 			for len(b) > 0 {
 				c, n := Next(b)
@@ -65,6 +65,18 @@ func TestBetweenLeavesTheStyle(t *testing.T) {
 		if style != was {
 			t.Errorf("%q: style %+v, was %+v", before, style, was)
 		}
+	}
+}
+
+// TestBetweenInTheDark: a style nobody has seen is not touched.
+func TestBetweenInTheDark(t *testing.T) {
+	pages, err := ParsePages("cp866=17")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Profile{Columns: 42, Pages: pages}.Between(Style{Line: true}, 0, []drivers.Block{drivers.Text{Text: "Баланс", Bold: true}, drivers.QR{Data: "x"}})
+	if err != nil || string(b) != "\nBalans\n" {
+		t.Errorf("%q %v", b, err)
 	}
 }
 

@@ -148,9 +148,6 @@ func (f *escposFollower) Printer([]byte, time.Time) []Event { return nil }
 
 func (f *escposFollower) Till(at uint64, b []byte, _ time.Time) (evs []Event) {
 	end := f.next + uint64(len(f.buf))
-	if at == 0 && end == 0 {
-		f.synced = true // from the first byte on
-	}
 	if end != at && f.begun {
 		evs = f.Gap("bytes of the till are missing")
 	}

@@ -64,6 +64,10 @@ func (r *Relay) wants() []Pattern {
 	return s.want
 }
 
+// Asking tells whether an agent is attached and wants to be asked about
+// something.
+func (r *Relay) Asking() bool { return len(r.wants()) > 0 }
+
 func (r *Relay) poke() {
 	select {
 	case r.nudge <- struct{}{}:
@@ -214,7 +218,9 @@ func (r *Relay) heard(s *session, kind byte, b []byte) bool {
 			if p.Early == nil || len(p.Early.Say) > 16 || len(p.Early.Skip) > 16 {
 				return false
 			}
-			r.answerEarly(s, p)
+			if r.agent() == s {
+				r.back.answerEarly(p.At, *p.Early)
+			}
 			return true
 		}
 		if kind == kindGo {
@@ -231,14 +237,4 @@ func (r *Relay) heard(s *session, kind byte, b []byte) bool {
 		return len(b) < maxMessage // a newer agent's word
 	}
 	return true
-}
-
-// answerEarly answers the till when the command is held just now.
-func (r *Relay) answerEarly(s *session, p reply) {
-	r.mu.Lock()
-	ok := r.session == s && r.heldAt != nil && *r.heldAt == p.At
-	r.mu.Unlock()
-	if ok {
-		r.back.answerEarly(*p.Early)
-	}
 }

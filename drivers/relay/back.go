@@ -14,7 +14,8 @@ type backWay struct {
 	script bool      // a script has the printer's line
 	buf    []byte    // of a script: came and not taken; otherwise: may become an owed answer
 	owed   []owedOne // in the order they are expected
-	early  []byte    // one is to come for the answer given early, when the command goes on
+	held   *uint64   // place of the command that is held back now
+	early  []byte    // is to come for the answer given early, when that goes on
 	more   chan struct{}
 	flush  *time.Timer
 }
@@ -186,10 +187,21 @@ func (b *backWay) owe(a Answer) {
 	b.owed = append(b.owed, owedOne{a, time.Now().Add(owedFor)})
 }
 
-// answerEarly answers the till in the printer's place.
-func (b *backWay) answerEarly(e Early) {
+// holding notes what is held back, for an answer given early.
+func (b *backWay) holding(at uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.held = &at
+}
+
+// answerEarly answers the till in the printer's place, if what it is about is
+// held just now.
+func (b *backWay) answerEarly(at uint64, e Early) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held == nil || *b.held != at || b.early != nil {
+		return
+	}
 	b.early = e.Skip
 	b.r.toTill(e.Say)
 }
@@ -199,17 +211,18 @@ func (b *backWay) answerEarly(e Early) {
 func (b *backWay) released() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.held = nil
 	if len(b.early) > 0 {
 		b.owed = append(b.owed, owedOne{Answer{Start: Pattern{Bytes: b.early}, Count: len(b.early), Next: true}, time.Now().Add(owedFor)})
-		b.early = nil
 	}
+	b.early = nil
 }
 
 // reset forgets what a printer that is gone owes.
 func (b *backWay) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.owed, b.early = nil, nil
+	b.owed, b.early, b.held = nil, nil, nil
 	if !b.script {
 		b.buf = nil
 	}

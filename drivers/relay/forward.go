@@ -125,15 +125,17 @@ func (f *forwarder) hold(size int) {
 		f.send(size)
 		return
 	}
-	defer f.r.holding(nil)
 	since := f.came()
 	for {
 		at := f.at
-		f.r.holding(&at)
+		f.r.back.holding(at)
 		s.send(encode(kindHeld, held{at}))
 		w, why := f.ask(s, at, since)
 		if f.ctx.Err() != nil {
 			return
+		}
+		if w.Pass != nil {
+			f.r.back.released()
 		}
 		if w.Pass != nil {
 			if !f.passUntil(*w.Pass, size) {
@@ -177,13 +179,6 @@ func (f *forwarder) ask(s *session, at uint64, since time.Time) (reply, string) 
 			return reply{}, "gone"
 		}
 	}
-}
-
-// holding notes what is held back, for an answer given early.
-func (r *Relay) holding(at *uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heldAt = at
 }
 
 // passUntil sends everything on up to and with a byte, as it comes. false: it

@@ -54,7 +54,6 @@ type Relay struct {
 	mu      sync.Mutex
 	conn    tillConn // nil: no cash program
 	port    *line.Port
-	heldAt  *uint64 // place of the command that is held back now
 	session *session
 	came    uint64 // bytes of the till so far
 	state   State

@@ -30,7 +30,9 @@ type Options struct {
 	FN bool
 	// Cutter, Nonfiscal (E2h/E3h) and Buffered (bit 23) are model parameters.
 	Cutter, Nonfiscal, Buffered bool
-	Now                         func() time.Time
+	// Gap is the register's limit between two bytes of a frame; 0: 100 ms.
+	Gap time.Duration
+	Now func() time.Time
 }
 
 // Printer is an emulated register.
@@ -62,6 +64,9 @@ func New(o Options) *Printer {
 	if o.INN == 0 {
 		o.INN = 7701234567
 	}
+	if o.Gap == 0 {
+		o.Gap = 100 * time.Millisecond
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -78,9 +83,6 @@ func (p *Printer) Closed() (receipts int, total int64) {
 	return p.m.receipts, p.m.total
 }
 
-// gap is the register's own limit between two bytes of a frame.
-const gap = 100 * time.Millisecond
-
 // Serve answers on a line.
 func (p *Printer) Serve(ctx context.Context, port *line.Port) error {
 	var buf []byte
@@ -92,7 +94,7 @@ func (p *Printer) Serve(ctx context.Context, port *line.Port) error {
 		buf = rest
 		wait := time.Hour
 		if len(buf) > 0 {
-			wait = gap
+			wait = p.o.Gap
 		}
 		b, err := port.Next(ctx, wait)
 		switch {
