@@ -124,6 +124,9 @@ func Open(o Options) (*Agent, error) {
 			return nil, err
 		}
 	}
+	if err := checkPass(o.Registry, o.Settings.Passthrough); err != nil {
+		return nil, err
+	}
 	a := &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
 		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
 	err := a.open()
@@ -378,6 +381,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
 	a.health.Watch(a.till.TellHealth)
 
+	along, err := a.passthrough()
+	if err != nil {
+		return err
+	}
 	g := rungroup.Group{Log: a.log, Patience: 15 * time.Second}
 	g.Add("http", a.serve)
 	g.Add("devices", func(ctx context.Context) error {
@@ -400,6 +407,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if f := a.files(); f != nil {
 		g.Add("files", f.Run)
 	}
+	if along != nil {
+		g.Add("passthrough", along.Run)
+	}
 	if a.id != nil {
 		g.Add("link", a.runLink)
 		g.Add("certificate", a.keepCertificate)
@@ -407,7 +417,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.Add("enrolment", a.enrolLater)
 	}
 	a.log.Info("agent runs", "version", a.o.Version, "address", a.Addr().String(), "till", a.name(), "rulebook", a.rules.number())
-	err := g.Run(ctx)
+	err = g.Run(ctx)
 	a.log.Info("agent stops", "error", err)
 	return err
 }

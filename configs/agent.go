@@ -28,15 +28,17 @@ type Agent struct {
 	Language string `toml:"language"`
 	// PhonePrefix is the country code put before phone numbers that are typed
 	// without one, digits only: "48". Empty: such numbers are taken as they are.
-	PhonePrefix string   `toml:"phone_prefix"`
-	API         API      `toml:"api"`
-	Centre      Centre   `toml:"centre"`
-	Slip        Slip     `toml:"slip"`
-	Display     Display  `toml:"display"`
-	Log         Log      `toml:"log"`
-	Health      Health   `toml:"health"`
-	Files       Files    `toml:"files"`
-	Devices     []Device `toml:"devices"`
+	PhonePrefix string  `toml:"phone_prefix"`
+	API         API     `toml:"api"`
+	Centre      Centre  `toml:"centre"`
+	Slip        Slip    `toml:"slip"`
+	Display     Display `toml:"display"`
+	Log         Log     `toml:"log"`
+	Health      Health  `toml:"health"`
+	Files       Files   `toml:"files"`
+
+	Passthrough Passthrough `toml:"passthrough"`
+	Devices     []Device    `toml:"devices"`
 }
 
 // API is the localhost interface for cash software and the pages.
@@ -209,6 +211,7 @@ func DefaultAgent() Agent {
 		},
 		Files: Files{In: "in", Out: "out", Done: "done", Failed: "failed", Poll: Duration(250 * time.Millisecond), Settle: Duration(2 * time.Second),
 			Patience: Duration(time.Minute), Encoding: "auto", Decimal: "auto", Answer: "same", CSV: FilesCSV{Separator: "auto"}},
+		Passthrough: defaultPassthrough(),
 	}
 }
 
@@ -303,6 +306,7 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	}
 	between(bad, "health.min_free_mb", a.Health.MinFreeMB, 0, 1<<20)
 	a.Files.check(bad)
+	a.Passthrough.check(bad)
 	a.checkDevices(bad)
 }
 

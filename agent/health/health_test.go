@@ -61,7 +61,7 @@ func TestCauseHidesEffect(t *testing.T) {
 
 func TestKindsHideOnlyKnownKinds(t *testing.T) {
 	all := []Kind{NotEnrolled, NoRulebook, LinkDown, LinkRefused, QueueOld, RecordParked, RulebookOld, AloneLong, RulebookBad, DeviceDown,
-		SlipLost, CacheRebuilt, JournalAside, DiskLow, StoreBroken, ClockBad, Unresolved}
+		SlipLost, CacheRebuilt, JournalAside, DiskLow, StoreBroken, ClockBad, Unresolved, RelayAway, RelayEnd, PassUnread, PassLate, PassRefused}
 	known := map[string]bool{}
 	for _, k := range all {
 		if k.Code == "" || k.Title == "" || k.Severity == "" || known[k.Code] {

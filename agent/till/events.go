@@ -17,7 +17,7 @@ import (
 
 // Event is one thing that happened, as /v1/events tells it.
 type Event struct {
-	Type         string          `json:"type"` // link, device, card, member, receipt, spend, health
+	Type         string          `json:"type"` // link, device, card, member, receipt, spend, health, passthrough
 	At           time.Time       `json:"at"`
 	Mode         string          `json:"mode,omitempty"`
 	Since        *time.Time      `json:"since,omitempty"`
@@ -31,6 +31,7 @@ type Event struct {
 	Slip         store.Slip      `json:"slip,omitempty"`
 	Spend        *string         `json:"spend,omitempty"`
 	Warnings     *[]health.Shown `json:"warnings,omitempty"`
+	Text         string          `json:"text,omitempty"` // of passthrough
 }
 
 // events tells every listener what happens, and a new one what is so now.
@@ -124,6 +125,9 @@ func (e *events) identified(a *MemberAnswer) {
 		return
 	}
 	e.send(Event{Type: "member", Known: &a.Known, Mode: a.Mode, Member: a.Member})
+	if a.Member != nil {
+		e.t.customer.set(a.Member.Token, e.t.c.Now())
+	}
 }
 
 // TellDevice, TellLink and TellHealth are for the parts that know.

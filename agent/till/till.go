@@ -170,10 +170,12 @@ type Till struct {
 	calls   keyLock // by idempotency key
 	sales   keyLock // by receipt
 	drafts  drafts
-	slips   chan slipRef // what is to be printed
-	texts   chan shown   // for the display, the newest only
-	started time.Time
-	called  atomic.Int64 // Unix nanoseconds of the last call that may change something
+
+	customer atTheTill
+	slips    chan slipRef // what is to be printed
+	texts    chan shown   // for the display, the newest only
+	started  time.Time
+	called   atomic.Int64 // Unix nanoseconds of the last call that may change something
 
 	hostMu sync.RWMutex
 	hosts  map[string]bool // exact Host values

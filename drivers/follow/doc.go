@@ -81,9 +81,11 @@ type Event struct {
 	// Receipt is what was read up to here; of Totalled, Closing, Closed and Lost.
 	Receipt *Receipt
 	// Add, of Closing, makes the script that prints blocks before the command;
-	// Columns is how wide they may be.
+	// Columns is how wide they may be, Draws whether there are big letters and
+	// codes, too.
 	Add     func(blocks []drivers.Block) (*relay.Script, error)
 	Columns int
+	Draws   bool
 	Text    string
 }
 

@@ -20,7 +20,7 @@ type ESCPOSSettings struct {
 	// Page is the code page of text before any was chosen; "": that of number
 	// 0 in the profile, or cp437.
 	Page string
-	// Ends are the commands that end a receipt: "cut" (when nil), "feed" for
+	// Ends are the commands that end a receipt: "cut" (when empty), "feed" for
 	// printers without a cutter (ESC d of three lines and more), "drawer".
 	Ends []string
 	// Text says how lines look.
@@ -91,7 +91,7 @@ func NewESCPOS(set ESCPOSSettings) (Follower, error) {
 	if f.first == nil {
 		f.first = codepage.Must("cp437")
 	}
-	if set.Ends == nil {
+	if len(set.Ends) == 0 {
 		f.set.Ends = []string{"cut"}
 	}
 	for _, e := range f.set.Ends {
@@ -192,7 +192,7 @@ func (f *escposFollower) begins() (Event, bool) {
 	}
 	f.closeAt = int64(f.next)
 	e := f.say(Closing)
-	e.At, e.Whole, e.Columns = f.next, true, f.set.Profile.Columns
+	e.At, e.Whole, e.Columns, e.Draws = f.next, true, f.set.Profile.Columns, f.style.Known
 	// What cuts where the paper is, is in need of a feed.
 	style, plain := f.style, f.buf[0] != 0x1D || len(f.buf) > 2 && f.buf[2] < 'A'
 	e.Add = func(blocks []drivers.Block) (*relay.Script, error) { return f.add(style, plain, blocks) }

@@ -2,13 +2,13 @@ package follow
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/escpos"
+	"github.com/tillside/tillside/drivers/follow/followtest"
 )
 
 var when = time.Date(2026, 3, 2, 17, 5, 0, 0, time.UTC)
@@ -24,11 +24,7 @@ func profile(t testing.TB, pages string) escpos.Profile {
 
 func load(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile("testdata/streams/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return followtest.Bytes(t, name)
 }
 
 // told writes a receipt down in a form for comparison.

@@ -46,7 +46,7 @@ const idleGap = time.Second
 // ShtrihSettings are what a till's register has of its own.
 type ShtrihSettings struct {
 	Columns int // 0: 36
-	// Tenders name the payment types, the first being cash. nil: cash, card,
+	// Tenders name the payment types, the first being cash. Empty: cash, card,
 	// credit, other.
 	Tenders []string
 }
@@ -98,7 +98,7 @@ func NewShtrih(set ShtrihSettings) Follower {
 	if set.Columns == 0 {
 		set.Columns = 36
 	}
-	if set.Tenders == nil {
+	if len(set.Tenders) == 0 {
 		set.Tenders = shtrihTenders
 	}
 	return &shtrihFollower{set: set, page: codepage.Must("cp1251"), r: &Receipt{}, closeAt: -1, pendingNum: -1, doneNum: -1}

@@ -12,7 +12,7 @@ import (
 // TextPatterns say how the lines of a plain receipt look: regular expressions
 // (RE2) matched against a line without the blanks at its ends, letters of
 // either case. Groups with a name give the parts: name, sku, qty, price,
-// amount, kind, number. A nil list takes the defaults, which know receipts in
+// amount, kind, number. An empty list takes the defaults, which know receipts in
 // English, Russian, Polish, German, Ukrainian and Czech; "none" switches a list off.
 type TextPatterns struct {
 	// Item is a line of goods, the first that fits. Without a name the text of
@@ -100,8 +100,8 @@ func newReader(p TextPatterns) (*reader, error) {
 
 // none tells whether every list is left to the defaults.
 func (p TextPatterns) none() bool {
-	return p.Item == nil && p.Discount == nil && p.Total == nil && p.Subtotal == nil && p.Payment == nil && p.Change == nil && p.Number == nil &&
-		p.Cashier == nil && p.Cancel == nil && p.Copy == nil && p.Refund == nil && p.Tax == nil && p.Skip == nil
+	return len(p.Item) == 0 && len(p.Discount) == 0 && len(p.Total) == 0 && len(p.Subtotal) == 0 && len(p.Payment) == 0 && len(p.Change) == 0 && len(p.Number) == 0 &&
+		len(p.Cashier) == 0 && len(p.Cancel) == 0 && len(p.Copy) == 0 && len(p.Refund) == 0 && len(p.Tax) == 0 && len(p.Skip) == 0
 }
 
 func makeReader(p TextPatterns) (*reader, error) {
@@ -120,7 +120,7 @@ func makeReader(p TextPatterns) (*reader, error) {
 		{"refund", &rd.refund, p.Refund, defaultPatterns.Refund, ""}, {"tax", &rd.tax, p.Tax, defaultPatterns.Tax, "amount"}, {"skip", &rd.skip, p.Skip, defaultPatterns.Skip, ""},
 	} {
 		list := l.set
-		if list == nil {
+		if len(list) == 0 {
 			list = l.def
 		}
 		if len(list) == 1 && list[0] == "none" {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,9 @@ import (
 // DoorFile, in the data folder, says where a relay takes agents and what they
 // must know: two lines, address and secret, for the eyes of the folder's user.
 const DoorFile = "relay"
+
+// ErrTaken is returned by Door when another relay works in the folder.
+var ErrTaken = errors.New("another relay works in this folder")
 
 // Door opens a way in for agents of one data folder: a Unix socket in the
 // folder, on Windows a loopback port. Whoever may read the folder may come in;
@@ -27,7 +31,7 @@ func Door(folder string) (l net.Listener, secret string, err error) {
 		// that works answers.
 		if c, e := net.Dial("unix", socket); e == nil {
 			c.Close()
-			return nil, "", fmt.Errorf("another relay works in %s", folder)
+			return nil, "", fmt.Errorf("%w: %s", ErrTaken, folder)
 		}
 		_ = os.Remove(socket)
 		if l, err = net.Listen("unix", socket); err == nil {

@@ -64,8 +64,8 @@ type Relay struct {
 	back backWay
 }
 
-// notOpened is the state of an end nobody has asked for.
-const notOpened = "not opened yet"
+// NotOpened is the state of an end nobody has asked for.
+const NotOpened = "not opened yet"
 
 // chunk is bytes of the till as they came, or the end of its connection.
 type chunk struct {
@@ -111,7 +111,7 @@ func New(c Config) (*Relay, error) {
 		return nil, err
 	}
 	r := &Relay{c: c, till: till, chunks: make(chan chunk, 64), words: make(chan word, 16), nudge: make(chan struct{}, 1), answers: make(chan []byte, 256),
-		wanted: make(chan struct{}), ready: make(chan struct{}), state: State{Printer: notOpened, Till: notOpened}}
+		wanted: make(chan struct{}), ready: make(chan struct{}), state: State{Printer: NotOpened, Till: NotOpened}}
 	r.back.r = r
 	r.needed = !r.onDemand()
 	return r, nil
@@ -134,8 +134,9 @@ func (r *Relay) State() State {
 }
 
 // Run carries until ctx is done. Ports that are absent are waited for; only a
-// till side that can never be had is an error.
-func (r *Relay) Run(ctx context.Context) error {
+// till side that can never be had is an error. ready, when not nil, is called
+// with the till's address once a cash program may come.
+func (r *Relay) Run(ctx context.Context, ready func(address string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := r.till.open(); err != nil {
@@ -149,6 +150,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		wg.Go(func() { f(ctx) })
 	}
 	wg.Go(func() { <-ctx.Done(); r.hangUp(); r.till.close() })
+	if ready != nil {
+		ready(r.till.address())
+	}
 	r.c.Log.Info("relay runs", "till", r.till.address(), "printer", r.c.Printer)
 	if r.needed { // what the till says first must find its printer
 		select {
@@ -179,7 +183,7 @@ func (r *Relay) serveTill(ctx context.Context) {
 	r.setState(func(s *State) {
 		s.Till = "ok"
 		if r.onDemand() {
-			s.Printer = notOpened
+			s.Printer = NotOpened
 		}
 	})
 	r.need(true)
@@ -222,7 +226,7 @@ func (r *Relay) reached(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if r.State().Printer != "ok" && r.State().Printer != notOpened {
+		if r.State().Printer != "ok" && r.State().Printer != NotOpened {
 			return false
 		}
 	}
@@ -348,7 +352,7 @@ func (r *Relay) keepPrinter(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 		case !needed:
-			r.setState(func(s *State) { s.Printer = notOpened })
+			r.setState(func(s *State) { s.Printer = NotOpened })
 		default:
 			r.setState(func(s *State) { s.Printer = err.Error() })
 			if r.till.comesAndGoes() {

@@ -129,7 +129,7 @@ func newRig(t *testing.T, dev *device, change func(*Config)) *rig {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx) }()
+	go func() { done <- g.Run(ctx, nil) }()
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -431,7 +431,7 @@ func TestPrinterGoesAndComes(t *testing.T) {
 	fmt.Fprint(again, "two")
 	until(t, "two", func() bool { return string(g.dev.got()) == "onetwo" })
 	again.Close()
-	until(t, "the printer let go", func() bool { return g.State().Printer == notOpened })
+	until(t, "the printer let go", func() bool { return g.State().Printer == NotOpened })
 	g.dev.l.Close()
 	last := g.dial()
 	if n, err := last.Read(make([]byte, 1)); err == nil {

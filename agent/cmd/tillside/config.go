@@ -33,6 +33,9 @@ changes nothing. Exit code 3: something is wrong.`,
 			if err := f.Check(); err != nil {
 				return &exit{code: exitSettings, err: err}
 			}
+			if err := agent.CheckPassthrough(all.Registry(), s.Passthrough); err != nil {
+				return &exit{code: exitSettings, err: err}
+			}
 			if file == "" {
 				fmt.Fprintln(p.out, "no settings file: the defaults are in force")
 				return nil

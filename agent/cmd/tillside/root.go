@@ -74,6 +74,7 @@ balance, and talks to the centre whenever it can be reached.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{code: exitUsage, err: err} })
 	root.AddCommand(p.runCmd(), p.configureCmd(), p.enrolCmd(), p.statusCmd(), p.doctorCmd(), p.bundleCmd(), p.configCmd(), p.tokenCmd(), p.pageCmd(),
 		p.devicesCmd(), p.filesCmd(), p.wedgeCmd(), p.outboxCmd(), p.serviceCmd(), p.versionCmd(), rulebookCommand(), p.manpageCmd(), exitCodesTopic())
+	root.AddCommand(p.relayCmd())
 	return root
 }
 
