@@ -48,7 +48,7 @@ type desk struct {
 	mu   sync.Mutex
 	open *openFile
 	now  *sale
-	lost uint64 // bytes the relay could not deliver, as told last
+	told relay.State // by the relay, last
 }
 
 // sale is the receipt that is being read.
@@ -224,7 +224,7 @@ func (d *desk) Added(o follow.Outcome) {
 	d.health.Raise(health.PassLate, "", text)
 	d.c.Till.TellPassthrough("lines left out: " + text)
 	if s := d.now; s != nil && o != follow.SomeAdded {
-		s.Printed = false
+		s.added, s.Printed = false, false // the till may try to close it again
 		if err := d.open.put(s.entry); err != nil {
 			d.log.Error("open receipts", "error", err)
 		}
@@ -354,9 +354,13 @@ func (d *desk) refused(call string, answer []byte) {
 // State implements follow.Desk.
 func (d *desk) State(s relay.State) {
 	d.mu.Lock()
-	lost := s.Lost > d.lost
-	d.lost = s.Lost
+	lost := s.Lost > d.told.Lost
+	asking := s.Asking != d.told.Asking
+	d.told = s
 	d.mu.Unlock()
+	if asking {
+		d.log.Info("relay", "asks_before_closes", s.Asking)
+	}
 	text := ""
 	if s.Printer != "ok" && s.Printer != relay.NotOpened {
 		text = "printer: " + s.Printer

@@ -170,6 +170,9 @@ func (f *posnetFollower) command(m posnet.Message) []Event {
 			return nil
 		}
 		f.foot = m.Text("fe") != "" && strings.ContainsRune("0nNfF", rune(m.Text("fe")[0]))
+		if len(f.pending) > 1 {
+			return nil // what stands before it in the queue is not known yet
+		}
 		f.pay(m)
 		if to, ok := m.Int("to"); ok {
 			f.r.Total, f.r.Totalled = to, true
@@ -268,6 +271,12 @@ func (f *posnetFollower) effect(p, answer posnet.Message) []Event {
 		}
 		return nil
 	case "trend":
+		if f.believed() {
+			f.pay(p)
+			if to, ok := p.Int("to"); ok {
+				f.r.Total, f.r.Totalled = to, true
+			}
+		}
 		return f.closed()
 	case "prncancel", "trcancel", "hardprncancel":
 		was := f.believed()
@@ -321,7 +330,7 @@ func (f *posnetFollower) closed() []Event {
 		return nil
 	}
 	if f.r.Totalled && f.r.Total != f.r.Net() {
-		return f.lose("the sums do not agree")
+		return f.lose(fmt.Sprintf("lines come to %s, the till says %s", money(f.r.Net()), money(f.r.Total)))
 	}
 	f.r.Total, f.r.Totalled = f.r.Net(), true
 	if f.ending = true; f.foot {

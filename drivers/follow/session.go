@@ -2,8 +2,8 @@ package follow
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/drivers"
@@ -39,6 +39,10 @@ const (
 // without what its end says.
 const wholeWait = 6 * time.Millisecond
 
+// heldWait is how long what follows a close waits for the relay to ask about
+// it. The question comes right behind the bytes, or not at all.
+const heldWait = 20 * time.Millisecond
+
 // Session is one stay with a relay.
 type Session struct {
 	c *relay.Client
@@ -47,12 +51,26 @@ type Session struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	closings []Event // the last few
+	wants    atomic.Bool
+	closings []*place // the last few
 	held     *uint64
 	answered bool   // what is held has had its word
 	inserted uint64 // place of the last insertion, when one was made
 	pending  bool   // its outcome is not known yet
 	wait     *time.Timer
+
+	// What came behind a close whose lines are made is told when the relay has
+	// its word: the desk books in its own time, the till waits.
+	ahead   *place
+	later   []Event
+	patient *time.Timer
+}
+
+// place is one where lines belong.
+type place struct {
+	Event
+	asked  bool // the desk has made lines, or none
+	script *relay.Script
 }
 
 // NewSession joins a relay's client, a follower and a desk.
@@ -61,6 +79,7 @@ func NewSession(c *relay.Client, f Follower, d Desk) *Session { return &Session{
 // Want says whether the desk has lines to add, so that the relay asks. It may
 // be called from any goroutine.
 func (s *Session) Want(is bool) error {
+	s.wants.Store(is)
 	if is {
 		return s.c.Want(s.f.Before())
 	}
@@ -94,6 +113,8 @@ func (s *Session) Run(ctx context.Context) error {
 	defer s.c.Close()
 	s.wait = time.NewTimer(time.Hour)
 	defer s.wait.Stop()
+	s.patient = time.NewTimer(time.Hour)
+	defer s.patient.Stop()
 	for {
 		select {
 		case n := <-notices:
@@ -108,6 +129,8 @@ func (s *Session) Run(ctx context.Context) error {
 					return err
 				}
 			}
+		case <-s.patient.C:
+			s.goOn(true)
 		case err := <-broken:
 			for len(notices) > 0 {
 				_ = s.notice(<-notices) // nobody to answer any more
@@ -128,7 +151,22 @@ func (s *Session) end(why string) {
 		s.pending = false
 		s.d.Added(AllAdded)
 	}
-	s.tell(s.f.Gap(why))
+	s.goOn(true)
+	_ = s.tell(s.f.Gap(why)) // nobody to send to any more
+	s.goOn(true)
+}
+
+// goOn tells what waited behind a close. unasked: the relay did not ask about
+// it.
+func (s *Session) goOn(unasked bool) {
+	if s.ahead != nil && unasked && s.ahead.script != nil {
+		s.d.Added(TooLate)
+		s.ahead.script = nil
+	}
+	s.ahead = nil
+	evs := s.later
+	s.later = nil
+	_ = s.tell(evs) // at worst the next notice finds the relay gone
 }
 
 func (s *Session) notice(n relay.Notice) error {
@@ -141,7 +179,11 @@ func (s *Session) notice(n relay.Notice) error {
 		}
 	case n.Held != nil:
 		s.held, s.answered = n.Held, false
-		return s.decide(false)
+		err := s.decide(false)
+		if s.ahead != nil && s.ahead.At == *s.held && s.answered {
+			s.goOn(false)
+		}
+		return err
 	case n.Letting != nil:
 		if s.held != nil && *s.held == n.Letting.At {
 			if n.Letting.Why == "timer" && s.pending && s.inserted == n.Letting.At {
@@ -171,22 +213,23 @@ func (s *Session) notice(n relay.Notice) error {
 
 // tell hands events on and keeps the places where lines belong.
 func (s *Session) tell(evs []Event) error {
-	for _, e := range evs {
+	for i, e := range evs {
+		if s.ahead != nil {
+			s.later = append(s.later, evs[i:]...)
+			return nil
+		}
 		if e.Kind != Closing {
 			s.d.Heard(e)
 			continue
 		}
-		known := false
-		for i := range s.closings {
-			if s.closings[i].At == e.At {
-				s.closings[i], known = e, true
+		c := s.closing(e.At)
+		c.Event = e
+		if e.Whole && !c.asked && s.wants.Load() {
+			s.make(c)
+			if c.script != nil && (s.held == nil || *s.held != e.At) {
+				s.ahead = c
+				s.patient.Reset(heldWait)
 			}
-		}
-		if !known {
-			s.closings = append(s.closings, e)
-		}
-		if len(s.closings) > 8 {
-			s.closings = s.closings[1:]
 		}
 		if s.held == nil || *s.held != e.At {
 			continue
@@ -205,17 +248,46 @@ func (s *Session) tell(evs []Event) error {
 	return nil
 }
 
+// closing finds or makes the note of a place.
+func (s *Session) closing(at uint64) *place {
+	for _, c := range s.closings {
+		if c.At == at {
+			return c
+		}
+	}
+	c := &place{Event: Event{At: at}}
+	if s.closings = append(s.closings, c); len(s.closings) > 8 {
+		s.closings = s.closings[1:]
+	}
+	return c
+}
+
+// make asks the desk for lines and makes their script.
+func (s *Session) make(c *place) {
+	c.asked = true
+	blocks := s.d.Lines(c.Event)
+	if len(blocks) == 0 {
+		return
+	}
+	script, err := c.Add(blocks)
+	if err != nil || len(script.Steps) == 0 {
+		s.d.Added(NoneAdded)
+		return
+	}
+	c.script = script
+}
+
 // decide says the word on what is held. late: what is not there yet is not
 // waited for any more.
 func (s *Session) decide(late bool) error {
 	at := *s.held
-	i := -1
-	for k := range s.closings {
-		if s.closings[k].At == at {
-			i = k
+	var c *place
+	for _, k := range s.closings {
+		if k.At == at {
+			c = k
 		}
 	}
-	if i < 0 {
+	if c == nil {
 		switch p := s.f.Place(at); {
 		case p == Behind:
 			s.answered = true
@@ -227,27 +299,25 @@ func (s *Session) decide(late bool) error {
 		s.answered = true
 		return s.c.Go(at)
 	}
-	e := s.closings[i]
-	if !e.Whole && !late {
+	if !c.Whole && !late {
 		s.wait.Reset(wholeWait)
 		return nil
 	}
 	s.answered = true
-	blocks := s.d.Lines(e)
-	if len(blocks) == 0 {
+	if !c.asked {
+		s.make(c)
+	}
+	if c.script == nil {
 		return s.c.Go(at)
 	}
-	script, err := e.Add(blocks)
-	if err != nil || len(script.Steps) == 0 {
-		s.d.Added(NoneAdded)
-		return errors.Join(s.c.Go(at))
-	}
+	script := c.script
+	c.script = nil
 	s.inserted, s.pending = at, true
 	if err := s.c.Insert(at, script); err != nil {
 		return err
 	}
-	if e.Whole && e.Early != nil {
-		return s.c.Early(at, *e.Early)
+	if c.Whole && c.Early != nil {
+		return s.c.Early(at, *c.Early)
 	}
 	return nil
 }

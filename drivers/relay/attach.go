@@ -147,7 +147,7 @@ func (l *limited) Read(b []byte) (int, error) {
 func (r *Relay) serveAgent(ctx context.Context, s *session) {
 	r.mu.Lock()
 	old := r.session
-	r.session = s
+	r.session, r.state.Asking = s, false
 	s.send(encode(kindHello, hello{Version, r.came, r.state}))
 	r.mu.Unlock()
 	if old != nil {
@@ -158,7 +158,7 @@ func (r *Relay) serveAgent(ctx context.Context, s *session) {
 		s.leave()
 		r.mu.Lock()
 		if r.session == s {
-			r.session = nil
+			r.session, r.state.Asking = nil, false
 		}
 		r.mu.Unlock()
 		r.poke()
@@ -209,6 +209,9 @@ func (r *Relay) heard(s *session, kind byte, b []byte) bool {
 		s.want = w.Patterns
 		s.mu.Unlock()
 		r.poke()
+		if r.agent() == s {
+			r.setState(func(st *State) { st.Asking = len(w.Patterns) > 0 })
+		}
 	case kindGo, kindInsert, kindEarly:
 		var p reply
 		if json.Unmarshal(b, &p) != nil || p.Script != nil && !p.Script.good() {

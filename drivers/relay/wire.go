@@ -21,7 +21,7 @@ import (
 //	                 h  {at}                held
 //	                 r  {at, why}           let go
 //	                 d  {at, done, ok, asked}   a script ended
-//	                 s  {printer, till, lost}
+//	                 s  {printer, till, lost, asking}
 const (
 	kindAuth     = 'A'
 	kindWant     = 'W'
@@ -69,6 +69,7 @@ type State struct {
 	Printer string `json:"printer"` // "ok", or what is wrong with it
 	Till    string `json:"till"`    // "ok", or what is wrong
 	Lost    uint64 `json:"lost"`    // bytes of the till for which no printer was there, so far
+	Asking  bool   `json:"asking"`  // the agent is asked before closes
 }
 
 // Released tells that a held command went on.
