@@ -287,7 +287,7 @@ func TestScriptGoesInBetween(t *testing.T) {
 		}
 	})
 	till := g.dial()
-	until(t, "the wish", func() bool { return len(g.wants()) > 0 })
+	until(t, "the wish", g.Asking)
 	fmt.Fprint(till, "ab")
 	until(t, "the first answers", func() bool { return len(dev.got()) == 2 })
 	fmt.Fprint(till, "Exy")
@@ -343,7 +343,7 @@ func TestPassFirst(t *testing.T) {
 		c.Insert(at, &Script{Steps: []Step{{Send: []byte("[lines]")}}})
 	})
 	till := g.dial()
-	until(t, "the wish", func() bool { return len(g.wants()) > 0 })
+	until(t, "the wish", g.Asking)
 	for _, s := range []string{"abc;en", "d 1", "2;next;"} {
 		fmt.Fprint(till, s)
 	}
@@ -382,7 +382,7 @@ func TestEarlyAnswer(t *testing.T) {
 		c.Go(at)
 	})
 	till := g.dial()
-	until(t, "the wish", func() bool { return len(g.wants()) > 0 })
+	until(t, "the wish", g.Asking)
 	fmt.Fprint(till, "E")
 	got := make([]byte, 5)
 	till.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -406,7 +406,7 @@ func TestUnfinishedScriptLetsGo(t *testing.T) {
 			Take: &Answer{Start: Pattern{Bytes: []byte("<q")}, Until: '>'}}, {Send: []byte("never")}}})
 	})
 	till := g.dial()
-	until(t, "the wish", func() bool { return len(g.wants()) > 0 })
+	until(t, "the wish", g.Asking)
 	fmt.Fprint(till, "E")
 	until(t, "the till's command", func() bool { return string(dev.got()) == "qE" })
 	dev.say([]byte("<q>!"))
