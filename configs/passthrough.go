@@ -58,7 +58,7 @@ type PassPatterns struct {
 }
 
 func defaultPassthrough() Passthrough {
-	return Passthrough{Hold: Duration(15 * time.Millisecond), Card: Duration(3 * time.Minute)}
+	return Passthrough{Hold: Duration(12 * time.Millisecond), Card: Duration(3 * time.Minute)}
 }
 
 func (p *Passthrough) check(bad func(field, found, remedy string)) {

@@ -12,7 +12,7 @@ import (
 
 // Desk decides what is added to receipts. Its methods are called by one
 // goroutine, in the order of the line; none may take long, since a held command
-// goes on after 15 ms with or without its lines.
+// goes on after 12 ms with or without its lines.
 type Desk interface {
 	// Heard is told every event but Closing.
 	Heard(Event)
@@ -37,7 +37,7 @@ const (
 
 // wholeWait is how long a close may take to come whole before lines are made
 // without what its end says.
-const wholeWait = 6 * time.Millisecond
+const wholeWait = 3 * time.Millisecond
 
 // heldWait is how long what follows a close waits for the relay to ask about
 // it. The question comes right behind the bytes, or not at all.

@@ -8,7 +8,7 @@
 // # What it promises
 //
 // Every byte of the till reaches the printer, unchanged, in order, and within
-// Hold (15 ms) of its coming where the printer's line takes it, whatever
+// Hold (12 ms) of its coming where the printer's line takes it, whatever
 // becomes of the agent: absent, slow, wrong, killed. The relay has no way to
 // change or drop a byte of the till, only to put bytes of the agent between
 // two of them. Answers of the printer go back to the till in the same manner,

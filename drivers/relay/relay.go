@@ -26,7 +26,7 @@ type Config struct {
 	// must know.
 	Attach net.Listener
 	Secret string
-	// Hold is the most a byte waits for an agent's word. Zero: 15 ms.
+	// Hold is the most a byte waits for an agent's word. Zero: 12 ms.
 	Hold time.Duration
 	// Log gets the story; nil: nobody does.
 	Log *slog.Logger
@@ -36,7 +36,7 @@ type Config struct {
 
 // DefaultHold is the most a byte waits for an agent's word: the promise is
 // 20 ms, and timers are late on a busy machine.
-const DefaultHold = 15 * time.Millisecond
+const DefaultHold = 12 * time.Millisecond
 
 // Relay is one till's line and its printer's. Make it with New.
 type Relay struct {
