@@ -61,7 +61,7 @@ cannot be read at all, it works by the settings it had last.`,
 				fmt.Fprintf(p.out, "till at %s, printer at %s, at most %v for the agent\n", c.Till, c.Printer, c.Hold)
 				return nil
 			}
-			log, closer := p.logger(s)
+			log, closer := p.logger(s, asService)
 			defer closer.Close()
 			work := func(ctx context.Context) error { return p.carry(ctx, c, s.Data, log) }
 			if asService {
