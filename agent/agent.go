@@ -85,6 +85,7 @@ type Agent struct {
 	rules    *rulebooks
 	clock    *clockwork
 	contact  *contact
+	lan      storeLAN
 	health   *health.Tracker
 	devices  *deviceSet
 	link     *link
@@ -230,7 +231,7 @@ func (a *Agent) openStores() error {
 		id = a.id.Outbox()
 		a.rules.store = a.id.Store
 	}
-	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch, Damaged: a.damaged}
+	o := store.Options{Identity: id, Stamp: a.clock.stamp, Check: check, Now: a.o.Now, Full: a.outOfSpace, Renew: a.newEpoch, Damaged: a.damaged, Share: a.o.Settings.Store.Listen != ""}
 	if a.journal, err = store.OpenJournal(a.dir, o); err != nil {
 		return err
 	}
@@ -258,7 +259,7 @@ func (a *Agent) openStores() error {
 		return err
 	}
 	a.contact = &contact{now: a.o.Now, online: func() bool { return a.link != nil && a.link.Online() }}
-	if err := a.contact.load(a.journal); err != nil {
+	if err := errors.Join(a.contact.load(a.journal), a.lan.load(a.journal)); err != nil {
 		return err
 	}
 	if err := a.rules.load(a.cache); err != nil {
@@ -289,6 +290,9 @@ func (a *Agent) buildTill() error {
 		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
 		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Contact: a.contact.at, Acked: a.acked, Trusted: a.clock.trusted, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now, Time: a.clock.best}
+	if c.Tills, err = a.openStoreLAN(); err != nil {
+		return err
+	}
 	if a.id != nil {
 		c.Store, c.Till, c.Device, c.LookupKey = a.id.Store, a.id.Till, a.id.Device, a.id.LookupKey
 	}
@@ -412,6 +416,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.id != nil {
 		g.Add("link", a.runLink)
+		if a.lan.store != nil {
+			g.Add("store", a.runStoreLAN)
+		}
 		g.Add("certificate", a.keepCertificate)
 	} else {
 		g.Add("enrolment", a.enrolLater)
@@ -476,7 +483,7 @@ func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
 	if a.o.Settings.Centre.URL != "" {
 		url = a.o.Settings.Centre.URL
 	}
-	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }}
+	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }, onRoster: a.lan.current.Store}
 	if err := loopbackOnly(url); err != nil { // the till sells; it only has no link
 		a.log.Error("no link", "error", err)
 		a.health.Raise(health.LinkRefused, "", err.Error())
@@ -575,6 +582,9 @@ func (a *Agent) closeFiles() error {
 	}
 	if a.listener != nil {
 		a.listener.Close()
+	}
+	if a.lan.store != nil {
+		a.lan.store.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -26,6 +26,8 @@ type applier struct {
 	rules   *rulebooks
 	health  *health.Tracker
 	onFork  func() // spending stops
+	// onRoster is told the tills of the store; nil: nobody.
+	onRoster func(*wire.StoreRoster)
 }
 
 var _ uplink.Applier = (*applier)(nil)
@@ -172,6 +174,9 @@ func (a *applier) members(f *wire.Feed) error {
 		}
 		return tx.SetCursor(string(f.Lane), f.Upto)
 	})
+	if err == nil && len(f.Also) > 0 {
+		err = a.others(f, changed)
+	}
 	if err != nil || f.Includes == (wire.Mark{}) {
 		return err
 	}
@@ -277,6 +282,12 @@ func (a *applier) commands(f *wire.Feed) error {
 		for _, raw := range f.Items {
 			var c wire.CommandItem
 			if err := wire.ReadItem(raw, &c); err != nil {
+				continue
+			}
+			if c.Do == wire.CommandStore {
+				if err := a.roster(tx, c.Args); err != nil {
+					return err
+				}
 				continue
 			}
 			if c.Do == wire.CommandQuota {

@@ -223,6 +223,9 @@ func (a *Agent) prune() {
 			}
 		}
 		a.unresolved()
+		if err := a.journal.Update(func(tx *store.Tx) error { return tx.PruneLAN(500) }); err != nil {
+			a.log.Error("old movements of the store not removed", "error", err)
+		}
 		if err := endLeases(a.journal, a.clock.trusted()); err != nil {
 			a.log.Error("leases not given back", "error", err)
 		}

@@ -31,6 +31,7 @@ type Agent struct {
 	PhonePrefix string  `toml:"phone_prefix"`
 	API         API     `toml:"api"`
 	Centre      Centre  `toml:"centre"`
+	Store       Store   `toml:"store"`
 	Slip        Slip    `toml:"slip"`
 	Display     Display `toml:"display"`
 	Log         Log     `toml:"log"`
@@ -65,6 +66,18 @@ type Centre struct {
 	// CAFile holds the certificates (PEM) of a private authority; empty: the
 	// system's.
 	CAFile string `toml:"ca_file"`
+}
+
+// Store is how the tills of one store speak to each other when the line to
+// the centre is down. Only devices that the centre vouches for are listened to.
+type Store struct {
+	// Listen is the address for the other tills, ":8752"; empty: this till
+	// neither answers nor asks them.
+	Listen string `toml:"listen"`
+	// Peers are addresses of other tills, for networks without multicast.
+	Peers []string `toml:"peers"`
+	// Discover looks for the other tills by multicast DNS: on, off.
+	Discover string `toml:"discover"`
 }
 
 // Slip is what the loyalty slip looks like on the agent's own printer.
@@ -203,6 +216,7 @@ func DefaultAgent() Agent {
 		Language: "en",
 		API:      API{Listen: "127.0.0.1:8750", Practice: "off", MaxBody: 2 << 20},
 		Centre:   Centre{Budget: Duration(800 * time.Millisecond)},
+		Store:    Store{Discover: "on"},
 		Slip:     Slip{Content: "loyalty", Patience: Duration(30 * time.Second)},
 		Log:      Log{Level: "info", Format: "text", MaxMB: 10, Keep: 5},
 		Health: Health{
@@ -278,6 +292,17 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	}
 	if a.Centre.CAFile != "" && !absolute(a.Centre.CAFile) {
 		bad("centre.ca_file", show(a.Centre.CAFile), "want an absolute path")
+	}
+	oneOf(bad, "store.discover", a.Store.Discover, []string{"on", "off"})
+	for i, p := range append([]string{a.Store.Listen}, a.Store.Peers...) {
+		if _, _, err := net.SplitHostPort(p); err == nil || i == 0 && p == "" {
+			continue
+		}
+		if i == 0 {
+			bad("store.listen", show(p), "want an address and port, \":8752\", or empty")
+		} else {
+			bad(fmt.Sprintf("store.peers[%d]", i-1), show(p), "want the address and port of another till, \"192.0.2.7:8752\"")
+		}
 	}
 	oneOf(bad, "slip.content", a.Slip.Content, []string{"loyalty", "receipt"})
 	if len(a.Slip.Header) > 8 {

@@ -11,7 +11,9 @@ import (
 	"github.com/tillside/tillside/agent/e2e/chain"
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/till"
+	"github.com/tillside/tillside/configs"
 	"github.com/tillside/tillside/sync/central/db"
+	"github.com/tillside/tillside/sync/central/fleet"
 	"github.com/tillside/tillside/sync/central/ledger"
 )
 
@@ -32,7 +34,7 @@ type story struct {
 
 func newStory(t *testing.T, offline string) *story {
 	t.Helper()
-	c, err := chain.New(t.TempDir(), chain.NewClock(time.Now().Truncate(time.Second)))
+	c, err := chain.New(t.TempDir(), chain.NewClock(time.Now().Truncate(time.Second)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,3 +230,129 @@ func TestWorkedExampleOffline(t *testing.T) {
 }
 
 var _ = cash.Error{}
+
+// roomy is an offline section without limits of frequency, for stories of
+// something else.
+const roomy = `, "same_card": 0, "spends_a_day": 0, "refuse_after": 0, "proof_after": 0`
+
+// storeLAN puts all tills of the story into one shop network.
+func (s *story) storeLAN() {
+	s.Settings = func(t *chain.Till, c *configs.Agent) {
+		c.Store.Listen, c.Store.Discover = "127.0.0.1:0", "off"
+		if t.StoreListen != "" {
+			c.Store.Listen = t.StoreListen
+		}
+		for _, o := range s.Tills {
+			if o != t && o.Store == t.Store && o.StoreListen != "" {
+				c.Store.Peers = append(c.Store.Peers, o.StoreListen)
+			}
+		}
+	}
+}
+
+// Two tills of one store, the line down: who bought at till 1 finds the right
+// balance at till 2, and spends there out of the keeper's lease. Then the
+// keeper dies, and comes back; both journals reach the centre in any order,
+// and every point is spent once.
+func TestTwoTillsOfAStore(t *testing.T) {
+	for _, first := range []string{"keeper", "other"} {
+		t.Run(first+" comes back first", func(t *testing.T) {
+			s := newStory(t, roomy)
+			s.storeLAN()
+			one := s.till("A", "1")
+			two := s.till("A", "2")
+			const card = "2000000125008"
+			m := s.member(card, 1000_00, map[*chain.Till]int{one: 2, two: 2})
+			s.want(m, 500_00, 500_00, 0) // one store: 60 %, at most 500
+			s.must(chain.Until(func() (bool, error) {
+				return len(one.Agent.StoreTills()) == 1 && len(two.Agent.StoreTills()) == 1, nil
+			}))
+			s.must(one.Cut())
+			s.must(two.Cut())
+			x := s.sell(one, card, 200_00)
+			s.must(x.err)
+			// Till 2 hears of it, and its lease is the keeper's.
+			s.must(chain.Until(func() (bool, error) { return s.identify(two, card).Member.Balances[0].Active == 800_00, nil }))
+			y := s.sell(two, card, 250_00)
+			s.must(y.err)
+			if spentOf(y.captured.Result) != 250_00 || y.held.Mode != "offline" {
+				t.Errorf("till 2 gave %+v, %s", y.held.Spend, y.held.SpendNote)
+			}
+			s.must(chain.Until(func() (bool, error) { return s.identify(one, card).Member.Balances[0].Active == 550_00, nil }))
+			// 50 are left of the lease, wherever she asks.
+			z := s.authorise(two, card, 100, 100_00, nil)
+			s.must(z.err)
+			if spentOf(z.held.Result) != 50_00 || z.offered.Spend.LimitedBy != "lease" {
+				t.Errorf("till 2 offered %+v", z.offered.Spend)
+			}
+			s.void(two, &z)
+			s.must(chain.Until(func() (bool, error) {
+				n := s.authorise(one, card, 100, 50_00, nil)
+				if n.err != nil || spentOf(n.held.Result) != 50_00 {
+					return false, n.err
+				}
+				s.void(one, &n)
+				return true, nil
+			}))
+			// The keeper is switched off: till 2 gives points and spends none.
+			s.must(one.Stop())
+			n := s.authorise(two, card, 100, 50_00, nil)
+			s.must(n.err)
+			if spentOf(n.held.Result) != 0 || n.held.Spend.LimitedBy != "keeper_silent" {
+				t.Errorf("without the keeper till 2 gave %+v", n.held.Spend)
+			}
+			s.void(two, &n)
+			s.must(one.Start())
+			order := []*chain.Till{one, two}
+			if first == "other" {
+				order = []*chain.Till{two, one}
+			}
+			for _, till := range order {
+				s.must(till.Heal())
+				s.must(s.Settle())
+			}
+			b, err := s.Balance(m)
+			s.must(err)
+			if b.Spent != 450_00 || b.Available+b.Leased != 550_00 || b.Lost != 0 || b.Held != 0 {
+				t.Errorf("at the end %+v; 450 of 1,000 were spent", b)
+			}
+			s.must(s.Verify())
+			// The balance at both is the centre's again, with nothing counted twice.
+			for _, till := range order {
+				if got := s.identify(till, card).Member.Balances[0]; got.Active+got.Reserved != 550_00 {
+					t.Errorf("till %s knows %+v", till.Name, got)
+				}
+			}
+			s.noFindings()
+		})
+	}
+}
+
+func (s *story) noFindings() {
+	s.t.Helper()
+	s.must(s.Read(func(tx *db.Tx) error {
+		sum, err := ledger.Counts(tx)
+		if err == nil && sum.Findings != 0 {
+			s.t.Errorf("%d findings", sum.Findings)
+		}
+		return err
+	}))
+}
+
+// A till of another store, or one that was revoked, is not listened to.
+func TestStrangersInTheShopsNetwork(t *testing.T) {
+	s := newStory(t, roomy)
+	s.storeLAN()
+	one, two := s.till("A", "1"), s.till("A", "2")
+	other := s.till("B", "1")
+	s.must(s.Settle())
+	s.must(chain.Until(func() (bool, error) { return len(two.Agent.StoreTills()) == 1, nil }))
+	if got := other.Agent.StoreTills(); len(got) != 0 {
+		t.Errorf("a till of another store found %v", got)
+	}
+	s.must(s.Write(func(tx *db.Tx) error {
+		_, err := fleet.Revoke(tx, "A", "2", "", "stolen", s.Clock.Now())
+		return err
+	}))
+	s.must(chain.Until(func() (bool, error) { return len(one.Agent.StoreTills()) == 0, nil }))
+}

@@ -36,11 +36,22 @@ var (
 	bucketLeasesOf = []byte("leases_of_member")
 	// bucketSpends: member (8 bytes) + seq of the HOLD (8 bytes) -> Spend (JSON).
 	bucketSpends = []byte("lease_spends")
+	// bucketLent: hold id -> Lent, of this till's leases for another till (JSON).
+	bucketLent = []byte("lent")
+	// bucketKeeperVoids: hold id -> void the keeper was not told of yet (JSON).
+	bucketKeeperVoids = []byte("keeper_voids")
+	// bucketMoves: epoch (4 bytes) + seq (8) -> change, for the store's tills (JSON).
+	bucketMoves = []byte("moves")
+	// bucketForeign: subject + device + epoch (4) + seq (8) -> Delta of another till.
+	bucketForeign = []byte("foreign_deltas")
+	// bucketForeignFloor: device -> epoch (4) + seq (8) that all snapshots include.
+	bucketForeignFloor = []byte("foreign_floor")
 )
 
 var journalBuckets = [][]byte{bucketMeta, bucketReceipts, bucketReceiptsByTime, bucketFiscal, bucketOpen,
 	bucketAnswers, bucketAnswersByTime, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas,
-	bucketLeases, bucketLeasesOf, bucketSpends}
+	bucketLeases, bucketLeasesOf, bucketSpends,
+	bucketLent, bucketKeeperVoids, bucketMoves, bucketForeign, bucketForeignFloor}
 
 // Buckets of cache.db.
 var (

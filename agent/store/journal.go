@@ -43,6 +43,8 @@ type Options struct {
 	Full func()
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Share keeps changes of members for the other tills of the store.
+	Share bool
 }
 
 // Journal is the precious file. It is safe for concurrent use.
@@ -183,7 +185,7 @@ func (j *Journal) View(fn func(tx *Tx) error) error {
 		return fmt.Errorf("%w: %w", errNotOpen, j.broken)
 	}
 	err := boltfile.Guard(func() error {
-		return j.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}) })
+		return j.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{tx: tx, box: j.box, now: j.opts.Now, share: j.opts.Share}) })
 	})
 	j.tell(err)
 	return err
@@ -306,7 +308,7 @@ func (j *Journal) update(fn func(tx *Tx) error) (error, bool) {
 	inside := true
 	err := boltfile.Guard(func() error {
 		return j.db.Update(func(tx *bbolt.Tx) error {
-			if err := fn(&Tx{tx: tx, box: j.box, now: j.opts.Now}); err != nil {
+			if err := fn(&Tx{tx: tx, box: j.box, now: j.opts.Now, share: j.opts.Share}); err != nil {
 				return err
 			}
 			inside = false
@@ -322,6 +324,8 @@ type Tx struct {
 	tx  *bbolt.Tx
 	box *outbox.Box
 	now func() time.Time
+	// share keeps changes of members for the other tills of the store.
+	share bool
 }
 
 // ErrNotEnrolled is returned by Append on a till without identity.

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -241,12 +240,7 @@ func (t *Tx) NoteSpend(m loyalty.MemberID, s Spend) error {
 			}
 		}
 	}
-	v, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	k := spendKey(m, s.Seq)
-	return b.Put(k, seal(bucketSpends, k, v))
+	return t.put(bucketSpends, string(spendKey(m, s.Seq)), s)
 }
 
 // ForgetSpend removes the spend of a hold that was given back.
@@ -268,14 +262,10 @@ func (t *Tx) Spends(m loyalty.MemberID) ([]Spend, error) {
 	var all []Spend
 	c := t.tx.Bucket(bucketSpends).Cursor()
 	p := be64(uint64(m))
-	for k, v := c.Seek(p); bytes.HasPrefix(k, p) && len(k) == 16; k, v = c.Next() {
+	for k, _ := c.Seek(p); bytes.HasPrefix(k, p) && len(k) == 16; k, _ = c.Next() {
 		s := Spend{Seq: binary.BigEndian.Uint64(k[8:])}
-		v, err := unseal(bucketSpends, k, v)
-		if err != nil {
+		if _, err := t.get(bucketSpends, string(k), &s); err != nil {
 			return nil, err
-		}
-		if err := json.Unmarshal(v, &s); err != nil {
-			return nil, fmt.Errorf("spend of a lease: %w: %w", ErrDamaged, err)
 		}
 		if s.Epoch == t.Epoch() {
 			all = append(all, s)

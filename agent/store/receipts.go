@@ -66,6 +66,9 @@ type Hold struct {
 	Granted bool `json:"granted,omitempty"`
 	// Leases the points were taken from; none: the centre granted them.
 	Leases []wire.LeasePart `json:"leases,omitempty"`
+	// Keeper is the till of the store that holds them, Voucher its word.
+	Keeper  string        `json:"keeper,omitempty"`
+	Voucher *wire.Voucher `json:"voucher,omitempty"`
 }
 
 // Slip is what became of the printed slip.
@@ -386,6 +389,9 @@ func (t *Tx) AddDelta(s Subject, d *Delta) error {
 	b, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("member change: %w", err)
+	}
+	if err := t.shareDelta(s, d); err != nil {
+		return err
 	}
 	k := binary.BigEndian.AppendUint32(bytes.Clone(s), d.Mark.Epoch)
 	k = binary.BigEndian.AppendUint64(k, d.Mark.Seq)

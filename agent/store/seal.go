@@ -59,7 +59,8 @@ func unseal(bucket, key, b []byte) ([]byte, error) {
 }
 
 // sealed are the buckets whose values are sealed.
-var sealed = [][]byte{bucketReceipts, bucketAnswers, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas, bucketLeases, bucketSpends, bucketMembers}
+var sealed = [][]byte{bucketReceipts, bucketAnswers, bucketDeltas, bucketShifts, bucketUsage, bucketQuotas, bucketMembers,
+	bucketLeases, bucketSpends, bucketLent, bucketKeeperVoids, bucketMoves, bucketForeign}
 
 // Examine looks at a stopped agent's journal or cache as far as a program can:
 // every page, every value's checksum, and in the journal every record's place

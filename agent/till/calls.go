@@ -116,6 +116,7 @@ func (t *Till) commit(c *call, status int, effect func(tx *store.Tx) (any, error
 		return nil, err
 	}
 	t.c.Health.Clear(health.StoreBroken, "")
+	t.c.Tills.Moved()
 	return &reply{status: status, body: body}, nil
 }
 

@@ -85,7 +85,22 @@ func (t *Till) settle(c claim, snap *store.Snapshot, rules Rules) (*customer, er
 			more, err = tx.Deltas(store.SubjectOf(cu.Member, wire.Ref{}), after)
 			deltas = append(deltas, more...)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		// What the other tills of the store did, as far as they told.
+		subjects := []store.Subject{store.SubjectOf(nil, c.Ref)}
+		if cu.Member != nil {
+			subjects = append(subjects, store.SubjectOf(cu.Member, wire.Ref{}))
+		}
+		for _, s := range subjects {
+			more, err := tx.ForeignDeltas(s)
+			if err != nil {
+				return err
+			}
+			deltas = append(deltas, more...)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -253,7 +268,7 @@ func (t *Till) fresh(ctx context.Context, ref wire.Ref) (*store.Snapshot, bool) 
 	if !a.Known {
 		return nil, true
 	}
-	snap, err := t.Keep(a.Item, a.Includes)
+	snap, err := t.Keep(a.Item, a.Includes, a.Also)
 	if err != nil {
 		t.c.Log.Error("member from the centre not kept", "error", err)
 		return nil, false
@@ -273,13 +288,37 @@ func (t *Till) fresh(ctx context.Context, ref wire.Ref) (*store.Snapshot, bool) 
 var errNotMember = errors.New("not a member snapshot")
 
 // Keep stores a snapshot outside the stream of snapshots.
-func (t *Till) Keep(item wire.MemberItem, includes wire.Mark) (*store.Snapshot, error) {
+func (t *Till) Keep(item wire.MemberItem, includes wire.Mark, also map[string]wire.Mark) (*store.Snapshot, error) {
 	var m loyalty.Member
 	if err := json.Unmarshal(item.Snapshot, &m); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotMember, err)
 	}
 	snap := store.Snapshot{Member: &m, Includes: includes}
-	return &snap, t.c.Cache.Update(func(tx *store.CacheTx) error { return tx.PutMember(item.Refs, snap) })
+	err := t.c.Cache.Update(func(tx *store.CacheTx) error { return tx.PutMember(item.Refs, snap) })
+	if err != nil || len(also) == 0 {
+		return &snap, err
+	}
+	return &snap, DropForeign(t.c.Journal, Subjects(m.ID, item.Refs), also)
+}
+
+// Subjects are all a member is known by here.
+func Subjects(id loyalty.MemberID, refs []wire.RefState) []store.Subject {
+	all := []store.Subject{store.SubjectOf(&id, wire.Ref{})}
+	for _, r := range refs {
+		all = append(all, store.SubjectOf(nil, r.Ref))
+	}
+	return all
+}
+
+// DropForeign forgets movements of other tills that snapshots include. It
+// looks before it writes: most snapshots concern nobody who was here.
+func DropForeign(j *store.Journal, subjects []store.Subject, also map[string]wire.Mark) error {
+	n := 0
+	err := j.View(func(tx *store.Tx) (err error) { n, err = tx.DropForeign(subjects, also); return err })
+	if err != nil || n == 0 {
+		return err
+	}
+	return j.Update(func(tx *store.Tx) error { _, err := tx.DropForeign(subjects, also); return err })
 }
 
 // MemberAnswer is what identify answers.

@@ -59,7 +59,7 @@ func (t *Till) right(in *Pricing, cu *customer, rules Rules, id, proof string) (
 		return proved, nil
 	}
 	acked := t.c.Acked()
-	return proved, t.c.Journal.View(func(tx *store.Tx) error {
+	err = t.c.Journal.View(func(tx *store.Tx) error {
 		rest, err := tx.LeaseRest(*cu.Member, t.c.Trusted())
 		if err != nil {
 			return err
@@ -83,6 +83,38 @@ func (t *Till) right(in *Pricing, cu *customer, rules Rules, id, proof string) (
 		in.NoSpend = tooMany(l, spends, own, acked, now, proved != "")
 		return nil
 	})
+	if err != nil || in.NoSpend != "" || t.c.Tills.Keeper() == "" {
+		return proved, err
+	}
+	// Another till keeps the store's leases: what it has counts, unless more is
+	// here.
+	rest, silent := t.keeperRest(*cu.Member)
+	for w, p := range rest {
+		in.Leases[w] = max(in.Leases[w], p)
+	}
+	if silent != nil && len(in.Leases) == 0 {
+		in.NoSpend = noKeeper
+	}
+	return proved, nil
+}
+
+// here tells whether this till's own leases have the points of a receipt;
+// what the receipt held before counts as free.
+func (t *Till) here(old *store.Receipt, p *priced) (bool, error) {
+	if t.c.Tills.Keeper() == "" || p.cu == nil || p.cu.Member == nil {
+		return true, nil
+	}
+	wallet := p.result.Spend.Wallet
+	have := loyalty.Points(0)
+	if old != nil && old.Hold != nil && len(old.Hold.Leases) > 0 && old.Hold.Wallet == wallet {
+		have = old.Hold.Points
+	}
+	err := t.c.Journal.View(func(tx *store.Tx) error {
+		rest, err := tx.LeaseRest(*p.cu.Member, t.c.Trusted())
+		have += rest[wallet]
+		return err
+	})
+	return have >= p.points(), err
 }
 
 // tooMany says which limit of frequency keeps a member from spending once
@@ -168,7 +200,13 @@ func (t *Till) takeLease(tx *store.Tx, r *store.Receipt, h *store.Hold, proof st
 // giveLease puts back what a hold had taken out of leases. Its VOID record is
 // the caller's.
 func giveLease(tx *store.Tx, r *store.Receipt) error {
-	if r.Hold == nil || len(r.Hold.Leases) == 0 {
+	if r.Hold == nil {
+		return nil
+	}
+	if r.Hold.Keeper != "" { // told when it is there
+		return tx.QueueKeeperVoid(wire.KeeperVoid{Hold: r.Hold.ID})
+	}
+	if len(r.Hold.Leases) == 0 {
 		return nil
 	}
 	if err := tx.GiveLease(r.Hold.Leases); err != nil || r.Member == nil {

@@ -253,7 +253,7 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 		}
 	}
 	// Without a link the points come out of leases, in the transaction below.
-	leased := hold != nil && p.offline
+	leased := hold != nil && p.offline && hold.Keeper == ""
 	a := SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Held, ToBeCredited: p.credited(), Exchange: b.back.told(p.result), SpendNote: t.note(p)}
 	if hold != nil {
 		a.Hold = hold.ID
@@ -286,7 +286,7 @@ func (t *Till) authorise(ctx context.Context, c *call, id string, b *basketBody)
 			if err := t.takeLease(tx, r, hold, p.proof); err != nil {
 				return nil, err
 			}
-		} else if hold != nil {
+		} else if hold != nil && hold.Keeper == "" {
 			_, err := tx.Append(outbox.Entry{Type: wire.TypeHold, Receipt: id, Payload: wire.Hold{Hold: hold.ID,
 				Member: memberText(r.Member), Wallet: hold.Wallet, Points: hold.Points.String()}})
 			if err != nil {
@@ -325,8 +325,19 @@ func (t *Till) hold(ctx context.Context, old, r *store.Receipt, b *basketBody, p
 	for try := 0; ; try++ {
 		h := &store.Hold{ID: uuid.NewString(), Wallet: p.result.Spend.Wallet, Points: p.points()}
 		if p.offline {
-			h.Granted = true
-			return h, p, nil
+			here, err := t.here(old, p)
+			if err != nil || here {
+				h.Granted = true
+				return h, p, err
+			}
+			if h, err = t.keeperHold(ctx, old, r, p); err != nil || h != nil {
+				return h, p, err
+			}
+			with.noSpend = noKeeper
+			if p, err = t.price(r.ID, &with, true); err == nil && !b.Expect.fits(p.result.Totals) {
+				err = changed(p.result.Totals)
+			}
+			return nil, p, err
 		}
 		r.State, r.Hold = store.Open, h
 		r.Basket, r.Result = mustJSON(p.receipt), mustJSON(lasting(p.result))
@@ -604,7 +615,7 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 		CardRef: r.Card, Offline: p.offline, Fiscal: r.Fiscal, Shift: r.Shift, Cashier: r.Cashier, Entry: r.Entry, At: p.receipt.Time,
 		Quotas: told(r.Booked)}
 	if r.Hold != nil {
-		commit.Hold = r.Hold.ID
+		commit.Hold, commit.Voucher = r.Hold.ID, r.Hold.Voucher
 	}
 	lines := t.printLines(p, b.Columns)
 	if x != nil {
@@ -629,7 +640,7 @@ func (t *Till) close(c *call, id string, b *captureBody, old *store.Receipt, p *
 		}
 		if p.cu != nil {
 			d := &store.Delta{Mark: r.Mark, Result: moving(p.result), At: p.receipt.Time}
-			if r.Hold != nil && len(r.Hold.Leases) == 0 {
+			if r.Hold != nil && len(r.Hold.Leases) == 0 && r.Hold.Voucher == nil {
 				d.Result.Spend = nil // gone since the hold was granted
 			}
 			if err := tx.AddDelta(store.SubjectOf(r.Member, r.Card), d); err != nil {

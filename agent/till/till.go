@@ -151,6 +151,7 @@ type Config struct {
 	Acked    func() uint64
 	Trusted  func() time.Time
 	Link     Link
+	Tills    Tills // the others of the store; optional
 	Devices  Devices
 	Programs *Programs
 	Health   *health.Tracker
@@ -204,6 +205,9 @@ func New(c Config) (*Till, error) {
 	}
 	if c.Barred == nil {
 		c.Barred = func() string { return "" }
+	}
+	if c.Tills == nil {
+		c.Tills = alone{}
 	}
 	if c.Contact == nil {
 		c.Contact = func() time.Time { return time.Time{} }

@@ -83,7 +83,7 @@ func (t *Till) void(ctx context.Context, c *call, id string, b *voidBody) (*repl
 			a.Seq = at.Seq
 			if !captured {
 				back = nil
-				if s := result.Spend; old.Hold.Granted && len(old.Hold.Leases) == 0 && s != nil {
+				if s := result.Spend; old.Hold.Granted && len(old.Hold.Leases) == 0 && old.Hold.Voucher == nil && s != nil {
 					// What was held comes back with the next snapshot; until
 					// then this till knows it by itself.
 					back = &loyalty.ReturnResult{PointsBack: []loyalty.WalletPoints{{Wallet: s.Wallet, Points: s.Points}}}

@@ -199,6 +199,9 @@ func (b *backend) feedMembers(tx *db.Tx, f *wire.Feed, d hub.Device, maxItems, m
 		return err
 	}
 	f.Includes = wire.Mark{Epoch: dev.Epoch, Seq: dev.Acked.Seq}
+	if f.Also, err = fleet.StoreMarks(tx, dev.Store, dev.ID); err != nil {
+		return err
+	}
 	most := min(maxItems, 1000)
 	var at []uint64
 	var ids []loyalty.MemberID
@@ -335,6 +338,9 @@ func (b *backend) askMember(ctx context.Context, d hub.Device, q wire.AskMember)
 			return err
 		}
 		answer.Includes = wire.Mark{Epoch: dev.Epoch, Seq: dev.Acked.Seq}
+		if answer.Also, err = fleet.StoreMarks(tx, dev.Store, dev.ID); err != nil {
+			return err
+		}
 		var id loyalty.MemberID
 		if q.Member != "" {
 			if err := id.UnmarshalText([]byte(q.Member)); err != nil {

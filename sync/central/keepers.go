@@ -8,6 +8,7 @@ import (
 
 	"github.com/tillside/tillside/sync/central/db"
 	"github.com/tillside/tillside/sync/central/fleet"
+	"github.com/tillside/tillside/sync/wire"
 )
 
 // Each store has a keeper: the one till that holds the store's leases, and
@@ -61,10 +62,17 @@ func (s *Server) appoint(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := s.db.Read(ctx, look); err != nil || len(due) == 0 {
+	changed := 0
+	err := s.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if err = look(tx); err == nil {
+			changed, err = fleet.TellRosters(tx, false)
+		}
+		return err
+	})
+	if err != nil || len(due)+changed == 0 {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *db.Tx) error {
+	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		if err := look(tx); err != nil {
 			return err
 		}
@@ -74,6 +82,11 @@ func (s *Server) appoint(ctx context.Context) error {
 			}
 			s.log.Info("keeper appointed", "store", k.Store, "device", k.Device, "term", k.Term)
 		}
-		return nil
+		_, err := fleet.TellRosters(tx, true)
+		return err
 	})
+	if err == nil {
+		s.hub.WakeAll(wire.LaneCommand)
+	}
+	return err
 }

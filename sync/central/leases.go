@@ -68,11 +68,11 @@ type programme struct {
 // pass looks at members who changed since the last pass, and at those whose
 // pause is over. It tells how many leases it granted or recalled.
 func (l *leaser) pass(ctx context.Context) (int, error) {
-	p, err := l.programme(ctx)
-	if err != nil || len(p.wallets) == 0 {
+	if err := l.appoint(ctx); err != nil {
 		return 0, err
 	}
-	if err := l.appoint(ctx); err != nil {
+	p, err := l.programme(ctx)
+	if err != nil || len(p.wallets) == 0 {
 		return 0, err
 	}
 	changed, err := l.paused(ctx, p)
@@ -91,6 +91,9 @@ func (l *leaser) pass(ctx context.Context) (int, error) {
 					return err
 				})
 		})
+		if err == nil && len(ids) == 0 {
+			l.lent.Store(l.cursor)
+		}
 		if err != nil || len(ids) == 0 {
 			return changed, err
 		}

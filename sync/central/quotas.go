@@ -292,6 +292,15 @@ func (b *backend) feedCommands(tx *db.Tx, f *wire.Feed, device string, maxItems 
 		f.Items, f.Upto = append(f.Items, raw), g.No
 	}
 	if len(grants) < maxItems {
+		if roster, n, err := fleet.Roster(tx, dev.Store, f.After); err != nil {
+			return err
+		} else if roster != nil {
+			raw, err := wire.FeedItem(wire.CommandItem{ID: fmt.Sprint(n), Do: wire.CommandStore, Args: roster})
+			if err != nil {
+				return err
+			}
+			f.Items = append(f.Items, raw)
+		}
 		f.Upto = max(f.Upto, uint64(head))
 	} else {
 		f.More = true

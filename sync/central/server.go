@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tillside/tillside/sync/central/access"
@@ -66,6 +67,7 @@ type Server struct {
 	engine   *Engine
 	tls      bool
 	own      *authority.Authority // nil: TLS by other means, or none
+	lent     atomic.Int64         // of the feed: up to where leases follow the members
 	gaps     map[wire.Lane][]gap  // set in Open, never changed
 
 	// Password of the first operator, when this start made one. It is not
@@ -249,6 +251,10 @@ func (s *Server) DB() *db.DB { return s.db }
 
 // Online lists the devices that are connected now.
 func (s *Server) Online() []string { return s.hub.Online() }
+
+// Lent tells up to which number of the feed leases follow what members have,
+// for those who must wait for it.
+func (s *Server) Lent() int64 { return s.lent.Load() }
 
 // Members is the member room.
 func (s *Server) Members() *members.Room { return s.members }

@@ -67,6 +67,8 @@ type AnswerMember struct {
 	Known    bool       `json:"known"`
 	Item     MemberItem `json:"item,omitzero"`
 	Includes Mark       `json:"includes,omitzero"`
+	// Also tells the same of the other tills of the store, by device.
+	Also map[string]Mark `json:"also,omitempty"`
 }
 
 // AskReceipt asks for a sale of any till and for what came back of it. Store

@@ -51,6 +51,8 @@ type Feed struct {
 	// Includes is the place in this till's own journal up to which its
 	// movements are already in these items; later ones are not.
 	Includes Mark `json:"includes,omitzero"`
+	// Also tells the same of the other tills of the store, by device.
+	Also map[string]Mark `json:"also,omitempty"`
 }
 
 func (f *Feed) check() error {

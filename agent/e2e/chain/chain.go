@@ -77,13 +77,18 @@ type Chain struct {
 	Settings func(t *Till, s *configs.Agent)
 	// AskBudget is how long a till waits for an answer; 800 ms when zero.
 	AskBudget time.Duration
+	// ReadLimit is the silence after which a till gives a line up; 2 s when zero.
+	ReadLimit time.Duration
 
 	listen string
 }
 
-// New starts a centre in dir.
-func New(dir string, clock *Clock) (*Chain, error) {
-	c := &Chain{Dir: dir, Clock: clock, Log: slog.New(slog.DiscardHandler), listen: "127.0.0.1:0"}
+// New starts a centre in dir. log may be nil.
+func New(dir string, clock *Clock, log *slog.Logger) (*Chain, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Chain{Dir: dir, Clock: clock, Log: log, listen: "127.0.0.1:0"}
 	return c, c.StartCentre()
 }
 
@@ -187,6 +192,9 @@ type Till struct {
 	Link        *linktest.Proxy
 	Cash        *cash.Till
 	Agent       *agent.Agent // nil while it is stopped
+	// StoreListen is where the other tills of the store find it; taken from
+	// its first run and kept.
+	StoreListen string
 
 	c    *Chain
 	stop context.CancelFunc
@@ -232,13 +240,18 @@ func (t *Till) Start() error {
 	if t.c.Settings != nil {
 		t.c.Settings(t, &s)
 	}
+	limit := t.c.ReadLimit
+	if limit == 0 {
+		limit = 2 * time.Second
+	}
 	a, err := agent.Open(agent.Options{Settings: s, Version: "test", Registry: drivers.NewRegistry(), Log: t.c.Log.With("till", t.Store+"/"+t.Name), Now: t.c.Clock.Now,
-		Timing: uplink.Timing{Ping: 200 * time.Millisecond, ReadLimit: 2 * time.Second, RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond,
+		Timing: uplink.Timing{Ping: 200 * time.Millisecond, ReadLimit: limit, RetryMin: time.Millisecond, RetryMax: 20 * time.Millisecond,
 			Ack: time.Millisecond, Feed: 20 * time.Millisecond, AskBudget: t.c.AskBudget}})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	t.StoreListen = a.StoreAddr()
 	t.Agent, t.stop, t.done = a, cancel, make(chan error, 1)
 	go func() { t.done <- a.Run(ctx) }()
 	return nil
@@ -297,13 +310,23 @@ func (c *Chain) Settle() error {
 			}
 			return err
 		})
-		if err != nil || now != before || !c.fed() {
+		if err != nil || now != before || c.Centre.Lent() < c.newest() || !c.fed() {
 			quiet, before = 0, now
 			return false, err
 		}
 		quiet++
 		return quiet > 5, nil
 	})
+}
+
+// newest is the last number of the feed that is not overtaken: the leases
+// follow only those.
+func (c *Chain) newest() (n int64) {
+	_ = c.Read(func(tx *db.Tx) error {
+		_, err := tx.Row(`SELECT COALESCE(MAX(n), 0) FROM feed`, nil, &n)
+		return err
+	})
+	return n
 }
 
 // fed tells whether every connected till has applied the newest of the lanes

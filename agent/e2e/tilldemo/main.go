@@ -5,6 +5,7 @@
 // hundredth of a point.
 //
 //	tilldemo run    the whole replay, then a slip per language and a table; exit 0 only if both sides agree
+//	tilldemo offline  how often members' wishes to use points are granted at stores without a link
 //	tilldemo up     the same chain left running, with the addresses to try it by hand
 package main
 
@@ -32,8 +33,11 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, args []string) error {
+	if len(args) > 0 && args[0] == "offline" {
+		return offlineCommand(ctx, out, args[1:])
+	}
 	if len(args) == 0 || args[0] != "run" && args[0] != "up" {
-		return errors.New("say `tilldemo run` or `tilldemo up`; add -h for what can be set")
+		return errors.New("say `tilldemo run`, `tilldemo offline` or `tilldemo up`; add -h for what can be set")
 	}
 	flags := flag.NewFlagSet("tilldemo "+args[0], flag.ContinueOnError)
 	bin := flags.String("bin", "bin", "folder of tillside, tillside-central and tillbench")

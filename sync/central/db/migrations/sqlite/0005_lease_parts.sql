@@ -22,3 +22,7 @@ CREATE TABLE store_keeper (
 -- Members whose leases were asked back for a sale: nothing is handed out to
 -- them again before that moment.
 CREATE TABLE lease_pause (member BIGINT NOT NULL PRIMARY KEY, until BIGINT NOT NULL) WITHOUT ROWID;
+
+-- The tills of a store as they were last told to its tills, and under which
+-- number of the command lane.
+CREATE TABLE store_roster (store TEXT NOT NULL PRIMARY KEY, n BIGINT NOT NULL, roster TEXT NOT NULL) WITHOUT ROWID;
