@@ -126,8 +126,14 @@ func (c *counter) call(method, path, key, body string, into any) error {
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("%s: %s", resp.Status, b)
 	}
+	if into == nil {
+		return nil
+	}
 	return json.Unmarshal(b, into)
 }
+
+// until is within without a promise.
+func (c *counter) until(what string, ok func() bool) { c.t.Helper(); c.within(time.Minute, what, ok) }
 
 // within waits for a condition and fails the test when it takes longer than
 // the promise; slow machines get a margin on top.

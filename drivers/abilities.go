@@ -151,6 +151,14 @@ type Receipts interface {
 	CancelReceipt(ctx context.Context) error
 }
 
+// DiscountLimited is a printer that takes little or nothing off a whole receipt,
+// and discounts of a line off the price of one unit. The caller spreads a larger
+// discount over the lines, and splits lines whose discount does not divide.
+type DiscountLimited interface {
+	// DiscountLimit is the most that DiscountReceipt takes, minor units.
+	DiscountLimit() int64
+}
+
 // DocumentState is how far the last document came.
 type DocumentState string
 

@@ -212,6 +212,9 @@ func Hello(lang, name string) string {
 	return say(lang, "hello_name", "name", clean(name))
 }
 
+// Discount is what a discount is called on a fiscal receipt.
+func Discount(lang string) string { return word(lang, "discount") }
+
 // CopyMark is printed first on a slip that is printed again.
 func CopyMark(lang string) string { return "*** " + word(lang, "copy") + " ***" }
 

@@ -40,6 +40,13 @@
 // until it is forgotten, after 35 days; a return at another till gives nothing
 // back of either.
 //
+// # A fiscal receipt
+//
+// Is on disk as being printed before the device hears of it, and as being
+// closed before it is told to close (fiscal.go). After trouble, or another run of
+// the program, the device is asked what became of it; what nobody can know is
+// said to be unknown, and never printed again by itself.
+//
 // # Who may call
 //
 // Only requests whose Host is exactly this agent's loopback address, whose

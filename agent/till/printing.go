@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/tillside/tillside/agent/health"
 	"github.com/tillside/tillside/agent/loyalty"
@@ -112,7 +111,7 @@ func (t *Till) mark(ref slipRef, from, to store.Slip) (r *store.Receipt, err err
 
 func (t *Till) printSlip(ctx context.Context, ref slipRef) error {
 	p := t.c.Devices.Printer()
-	if p == nil || !t.ready(ctx, p) {
+	if p == nil || t.usable(ctx, p) != nil {
 		if ctx.Err() != nil {
 			return nil // still queued: the next start decides
 		}
@@ -132,7 +131,12 @@ func (t *Till) printSlip(ctx context.Context, ref slipRef) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := t.sales.lock(ctx, printerKey) // not into an open fiscal receipt
+	if err != nil {
+		return err
+	}
 	outcome, err := p.Print(ctx, slip)
+	unlock()
 	end := store.SlipPrinted
 	switch outcome {
 	case drivers.OutcomePrinted, drivers.OutcomeSent:
@@ -150,26 +154,6 @@ func (t *Till) printSlip(ctx context.Context, ref slipRef) error {
 	}
 	t.slipEnded(ref, end, detail)
 	return nil
-}
-
-// ready waits for the printer as long as a slip may wait.
-func (t *Till) ready(ctx context.Context, p drivers.Printer) bool {
-	deadline := time.NewTimer(t.c.Patience)
-	defer deadline.Stop()
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		if s := p.State(); s.Usable() && s.Code != drivers.Opening {
-			return true
-		}
-		select {
-		case <-look.C:
-		case <-deadline.C:
-			return p.State().Usable()
-		case <-ctx.Done():
-			return false
-		}
-	}
 }
 
 func (t *Till) slipEnded(ref slipRef, s store.Slip, detail string) {

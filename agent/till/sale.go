@@ -548,6 +548,13 @@ func (t *Till) capture(ctx context.Context, c *call, id string, b *captureBody) 
 	if err := t.byFiscal(ctx, b.Returns); err != nil {
 		return nil, err
 	}
+	if b.Fiscal == "" {
+		if rec, err := t.fiscalRecord(id); err != nil {
+			return nil, err
+		} else if rec != nil && rec.Closed != nil {
+			b.Fiscal = rec.Closed.Number // printed through us
+		}
+	}
 	unlock, err := t.lockSales(ctx, id, b.Returns)
 	if err != nil {
 		return nil, err

@@ -86,6 +86,20 @@ func init() {
 			in: reconcileBody{}, out: ReconcileAnswer{}, serve: func(t *Till, _ context.Context, r *request) (any, error) {
 				return with(r, func(id string, b *reconcileBody) (any, error) { return t.reconcile(r.call, id, b) })
 			}},
+		{method: "POST", path: "/v1/receipts/{id}/fiscal", name: "fiscal", summary: "Print a receipt on the agent's fiscal printer, once: lines, discounts, loyalty text, tenders, close", writes: true,
+			in: fiscalBody{}, out: FiscalAnswer{}, serve: func(t *Till, ctx context.Context, r *request) (any, error) {
+				return with(r, func(id string, b *fiscalBody) (any, error) { return t.fiscal(ctx, r.call, id, b) })
+			}},
+		{method: "POST", path: "/v1/fiscal", name: "fiscal_do", summary: "Shift and reports, cash in and out, drawer, cancel an open receipt", writes: true,
+			in: fiscalDo{}, out: FiscalDone{}, serve: func(t *Till, ctx context.Context, r *request) (any, error) {
+				var b fiscalDo
+				if err := decode(r.body, &b); err != nil {
+					return nil, err
+				}
+				return t.fiscalDo(ctx, r.call, &b)
+			}},
+		{method: "GET", path: "/v1/fiscal", name: "fiscal_status", summary: "How the fiscal printer is: named states, identity, shift, last document",
+			out: FiscalStatus{}, serve: func(t *Till, ctx context.Context, _ *request) (any, error) { return t.fiscalStatus(ctx) }},
 		{method: "POST", path: "/v1/scans", name: "scan", summary: "What a helper in the cashier's session has read with a keyboard scanner; without data: it is there",
 			in: scanBody{}, out: ScanAnswer{}, serve: func(t *Till, _ context.Context, r *request) (any, error) {
 				var b scanBody

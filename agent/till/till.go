@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tillside/tillside/agent/health"
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
@@ -176,6 +178,7 @@ type Till struct {
 	slips    chan slipRef // what is to be printed
 	texts    chan shown   // for the display, the newest only
 	started  time.Time
+	run      string       // names this run of the program
 	called   atomic.Int64 // Unix nanoseconds of the last call that may change something
 
 	hostMu sync.RWMutex
@@ -225,7 +228,7 @@ func New(c Config) (*Till, error) {
 	if c.Journal == nil || c.Cache == nil || c.Rules == nil || c.Link == nil || c.Devices == nil || c.Programs == nil || c.Health == nil {
 		return nil, errors.New("till: a part is missing")
 	}
-	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan slipRef, 64), texts: make(chan shown, 1), started: c.Now()}
+	t := &Till{c: c, seal: seal, metrics: newMetrics(), slips: make(chan slipRef, 64), texts: make(chan shown, 1), started: c.Now(), run: uuid.NewString()}
 	t.events = newEvents(t)
 	return t, nil
 }

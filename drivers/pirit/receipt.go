@@ -181,6 +181,9 @@ func (d *Dev) DiscountReceipt(ctx context.Context, name string, amount int64) er
 	return d.register(ctx, op, cmdDiscount, []string{"1", text(name, 38), money(amount)}, -amount, amount)
 }
 
+// DiscountLimit is 99 kopecks: command 45h is for rounding a receipt's sum.
+func (d *Dev) DiscountLimit() int64 { return 99 }
+
 // subtotalTo brings the document to a state by subtotals.
 func (d *Dev) subtotalTo(ctx context.Context, op string, want int) error {
 	s, err := d.state(ctx, op)

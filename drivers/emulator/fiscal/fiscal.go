@@ -118,6 +118,13 @@ func (b *Base) hold(f Fault) {
 // Holds tells whether a lasting fault is there. Call it with Mu held.
 func (b *Base) Holds(f Fault) bool { return b.holds[f] }
 
+// Stands tells whether a lasting fault has struck and was not mended.
+func (b *Base) Stands(f Fault) bool {
+	b.Mu.Lock()
+	defer b.Mu.Unlock()
+	return b.holds[f]
+}
+
 // Strike is called by the link for each command that arrived, with Mu held. It
 // returns the line fault for this command, "" for none, and starts the lasting
 // faults whose time has come.
