@@ -61,9 +61,10 @@ gallery: build ## every slip, display and page in every state, as pictures on on
 	$(BIN)/tillbench gallery --out out/gallery
 
 .PHONY: pictures
-pictures: ## the pictures of the docs anew, of a real sale (needs Chromium)
+pictures: ## the pictures of the docs anew: pages of a real sale (needs Chromium), slips, displays
 	go test -count=1 ./agent/pages -run Pictures -args -out $(CURDIR)/agent/docs/img
 	@rm -f agent/docs/img/index.html
+	go test -count=1 ./agent/gallery -run Pictures -args -out $(CURDIR)/agent/docs/img
 
 .PHONY: format
 format: ## no file that gofmt would change

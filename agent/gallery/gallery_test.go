@@ -3,6 +3,7 @@ package gallery
 import (
 	"bytes"
 	"context"
+	"flag"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/tillside/tillside/drivers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -155,5 +158,56 @@ func TestIndex(t *testing.T) {
 	}
 	if _, err := Index(t.TempDir(), nil); err == nil {
 		t.Error("an empty gallery was written")
+	}
+}
+
+var out = flag.String("out", "", "folder for the pictures of TestPictures")
+
+// TestPictures makes the slips and displays of the docs, one in each language on
+// a printer and a display of that country:
+//
+//	go test ./agent/gallery -run Pictures -args -out agent/docs/img
+func TestPictures(t *testing.T) {
+	if *out == "" {
+		t.Skip("pictures are made on request: go test ./agent/gallery -run Pictures -args -out DIR")
+	}
+	write := func(name string, p Picture, err error) {
+		t.Helper()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(*out, name+".png"), p.PNG, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lang, model := range map[string]string{"en": "epson-tm-t88v", "ru": "pirit-2f", "pl": "posnet-thermal-hd-online"} {
+		lines, err := saleAndCoupon(lang)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := printer(t.Context(), model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := b.print(t.Context(), Slip{Name: "sale", Lines: lines})
+		b.close()
+		write("slip-"+lang, p, err)
+	}
+	for lang, x := range map[string]struct {
+		text    string
+		options drivers.Options
+	}{"en": {"greeting", drivers.Options{}}, "ru": {"sale", drivers.Options{"code_page": "cp866", "code_page_number": 17}}, "pl": {"farewell", drivers.Options{"code_page": "cp852", "code_page_number": 18}}} {
+		x.options["dialect"] = "epson"
+		b, err := display(t.Context(), drivers.Config{Driver: "pole", Options: x.options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range DisplayTexts(lang) {
+			if text.Name == x.text {
+				p, err := b.show(t.Context(), text.Name, text.Make)
+				write("display-"+lang, p, err)
+			}
+		}
+		b.close()
 	}
 }
