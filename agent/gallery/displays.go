@@ -3,6 +3,7 @@ package gallery
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tillside/tillside/agent/receipt"
@@ -108,12 +109,14 @@ func Displays(ctx context.Context, languages []string) ([]Picture, error) {
 					b.close()
 					return nil, err
 				}
-				pic.Group = "Displays, " + languageNames[lang] + ": " + m.Title() + ", " + m.Options.Text("dialect") + ", " + m.Options.Text("code_page")
-				pic.Name, pic.Caption = fmt.Sprintf("display-%s-%s-%s", m.Name, t.Name, lang), t.Title
+				pic.Group = "Displays, " + languageNames[lang]
+				pic.Name = fmt.Sprintf("display-%s-%s-%s", m.Name, t.Name, lang)
+				pic.Caption = m.Title() + " (" + m.Options.Text("dialect") + ", " + m.Options.Text("code_page") + "): " + t.Title
 				out = append(out, pic)
 			}
 			b.close()
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Picture) int { return strings.Compare(a.Group, b.Group) })
 	return out, nil
 }

@@ -4,7 +4,7 @@ package loyalty
 // words of a programme come from its rulebook.
 var languages = map[string]*phrases{
 	"en": {
-		lang: "en", day: "2 Jan 2006", point: ".", group: ",",
+		lang: "en", day: "2\u00a0Jan\u00a02006", point: ".", group: ",",
 		index: 0, given: "given", off: [2]string{"", " off"},
 		points:   must("en", "{points} {points, plural, one {point} other {points}}: {how} of {base}"),
 		bare:     must("en", "{points} {points, plural, one {point} other {points}}"),

@@ -55,7 +55,7 @@ func TestReceiptBlockWithoutTexts(t *testing.T) {
 		}
 	}
 	old, err := rb.Price(Input{Receipt: &Receipt{Lines: []Line{{SKU: "X", Quantity: 1000, Price: 10_000_000}}}, Member: &Member{ID: 1, AsOf: now.AddDate(0, 0, -3)}, Language: "en", Now: now})
-	if err != nil || !strings.Contains(fmt.Sprint(old.Print), "as of 24 Nov 2026 14:02") {
+	if err != nil || !strings.Contains(fmt.Sprint(old.Print), "as of 24\u00a0Nov\u00a02026 14:02") {
 		t.Errorf("%v %v", err, old.Print)
 	}
 }

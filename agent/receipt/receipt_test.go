@@ -289,7 +289,7 @@ func TestSay(t *testing.T) {
 		{SpentOffline("en", 30000, 100000).Text, "300 used, balance at last sync 1,000, offline"},
 		{say("ru", "stamps_left", "n", int64(2)), "Ещё 2 наклейки — и карта полна"},
 		{say("de", "thanks"), "Thank you!"},
-		{Date("en", "2027-01-31"), "31 Jan 2027"}, {Date("pl", "2027-01-31"), "31.01.2027"}, {Date("ru", "soon"), "soon"},
+		{Date("en", "2027-01-31"), "31\u00a0Jan\u00a02027"}, {Date("pl", "2027-01-31"), "31.01.2027"}, {Date("ru", "soon"), "soon"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

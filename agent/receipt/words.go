@@ -201,7 +201,7 @@ func dayForm(lang string) string {
 	if lang == "ru" || lang == "pl" {
 		return "02.01.2006"
 	}
-	return "2 Jan 2006"
+	return "2\u00a0Jan\u00a02006" // a date is not broken in two
 }
 
 // Hello greets by name, or without one.
