@@ -273,6 +273,9 @@ func startCentre(t testing.TB, dir string, more ...string) (addr string, stop fu
 // cuts tries cuts of the centre's history.
 func (f *farSide) cuts(t *testing.T, h *powercut.History, step int, seeds []uint64, end time.Time, first bool) (c *crew, points int) {
 	t.Helper()
+	if *long == 0 {
+		step *= sparsely
+	}
 	c = newCrew(t, "verify-centre", nil, workers)
 	base := scratch(t)
 	j := centreJob{Device: f.device, Member: f.member}

@@ -174,7 +174,7 @@ func TestDamageEverywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step := sectorOf(len(whole), pick(16, 4096))
+		step := sectorOf(len(whole), pick(16/sparsely, 4096))
 		for at := 0; at < len(whole) && time.Now().Before(end); at += step {
 			regions++
 			for k, kind := range kinds {

@@ -47,7 +47,8 @@ func (x trouble) arm(d *powercut.Disk, n int) {
 // and whatever failed flushes left in doubt is decided by chance.
 func TestErrorAtEveryCall(t *testing.T) {
 	// How many calls are there on a good disk?
-	calls := func() int {
+	calls := 0
+	t.Run("good disk", func(t *testing.T) {
 		s := newShop(t, nil)
 		s.disk.SetFault(nil)
 		if err := s.start(); err != nil {
@@ -55,10 +56,10 @@ func TestErrorAtEveryCall(t *testing.T) {
 		}
 		s.errorDay()
 		s.stop()
-		return s.disk.Calls()
-	}()
+		calls = s.disk.Calls()
+	})
 	end := time.Now().Add(share(25))
-	step := pick(max(calls/6, 1), 1)
+	step := pick(max(calls/4, 1), 1)
 	runs, refused, bad := 0, 0, 0
 	reached := 0
 	for n := 1; n <= calls && time.Now().Before(end); n += step {
@@ -67,14 +68,16 @@ func TestErrorAtEveryCall(t *testing.T) {
 				continue
 			}
 			runs++
-			again, err := oneError(t, x, n)
-			refused += again
-			if err != nil {
-				bad++
-				t.Errorf("%s at call %d of %d: %v", x.name, n, calls, err)
-				if bad > 10 {
-					t.FailNow()
+			t.Run(fmt.Sprintf("%s/%d", x.name, n), func(t *testing.T) { // whose end gives disk and folders back
+				again, err := oneError(t, x, n)
+				refused += again
+				if err != nil {
+					bad++
+					t.Errorf("call %d of %d: %v", n, calls, err)
 				}
+			})
+			if bad > 10 {
+				t.FailNow()
 			}
 		}
 		reached = n

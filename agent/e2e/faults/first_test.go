@@ -43,7 +43,7 @@ func startAndStop(t *testing.T, host, token string, do func(s *shop)) (*powercut
 // everywhere looks at a history cut at every operation with some seeds.
 func everywhere(t *testing.T, r *recorded, seeds []uint64, change func(*job)) *crew {
 	t.Helper()
-	c, _ := r.cuts(t, r.h, 1, seeds, time.Now().Add(5*time.Minute), false, change)
+	c, _ := r.cuts(t, r.h, pick(2, 1), seeds, time.Now().Add(5*time.Minute), false, change)
 	for _, b := range c.bad {
 		t.Error(b)
 	}
@@ -56,7 +56,7 @@ func everywhere(t *testing.T, r *recorded, seeds []uint64, change func(*job)) *c
 func TestPowerCutAtBeginnings(t *testing.T) {
 	k := pick(3, 24)
 	say := func(what string, h *powercut.History, c *crew) {
-		did := fmt.Sprintf("all %d instants x %d seeds: %d cuts looked at, slowest start %d ms", h.Count(), k, c.tried, c.slowest)
+		did := fmt.Sprintf("%d operations x %d seeds: %d cuts looked at, slowest start %d ms", h.Count(), k, c.tried, c.slowest)
 		rows.add("F3", what, did, c.nbad)
 		t.Log(what + ": " + did)
 	}
