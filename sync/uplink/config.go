@@ -45,7 +45,7 @@ type Timing struct {
 	Ping      time.Duration // between pings, 20 s
 	ReadLimit time.Duration // silence after which the connection is dead, 50 s
 	Write     time.Duration // one message onto the network, 10 s
-	Hello     time.Duration // from dialling to WELCOME, 30 s: seven crossings of a line with 3 s of latency
+	Hello     time.Duration // from dialling to WELCOME, 45 s: with TLS it is nine crossings of a line with 3 s of latency
 	RetryMin  time.Duration // first upper bound of the reconnect wait, 1 s
 	RetryMax  time.Duration // last upper bound, 5 min
 	Ack       time.Duration // between two stores of an ack while more follow, 200 ms
@@ -64,7 +64,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Ping, 20*time.Second)
 	set(&t.ReadLimit, 50*time.Second)
 	set(&t.Write, 10*time.Second)
-	set(&t.Hello, 30*time.Second)
+	set(&t.Hello, 45*time.Second)
 	set(&t.RetryMin, time.Second)
 	set(&t.RetryMax, 5*time.Minute)
 	set(&t.Ack, 200*time.Millisecond)

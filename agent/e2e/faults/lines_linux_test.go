@@ -1,8 +1,16 @@
 package faults
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,16 +38,41 @@ func apart(t *testing.T) (*badline.Line, *headOffice, *shop) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := newHeadOfficeAt(t, ln)
-	s := &shop{t: t, tmp: scratch(t), command: l.A.Command,
+	tmp := scratch(t)
+	authority, config := certificate(t, l.B.Addr)
+	o := newHeadOfficeAt(t, tls.NewListener(ln, config))
+	ca, settings := filepath.Join(tmp, "ca.pem"), filepath.Join(tmp, "till.toml")
+	err = errors.Join(os.WriteFile(ca, authority, 0o600), os.WriteFile(settings, fmt.Appendf(nil, "version = 1\n[centre]\nca_file = %q\n", ca), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{t: t, tmp: tmp, command: l.A.Command, more: []string{"--config", settings},
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: l.A.Dial}}}
 	s.dir = filepath.Join(s.tmp, "data")
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.token = folder(t, s.dir, "ws://"+o.addr+wire.SyncPath)
+	s.token = folder(t, s.dir, "wss://"+o.addr+wire.SyncPath)
 	t.Cleanup(s.kill)
 	return l, o, s
+}
+
+// certificate makes one for an address, signed by itself.
+func certificate(t *testing.T, addr string) (pemCA []byte, config *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.ParseIP(addr)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		&tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
 // selling makes sales, one of them with points, and tells how long the slowest

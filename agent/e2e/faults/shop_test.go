@@ -139,6 +139,7 @@ type shop struct {
 
 	calls []*call
 
+	more    []string                                    // further words for the program
 	command func(path string, args ...string) *exec.Cmd // nil: exec.Command
 }
 
@@ -185,7 +186,7 @@ func newShop(t testing.TB, o *headOffice) *shop {
 
 // start starts the real program and waits until it listens. An error means
 // that it ended by itself.
-func (s *shop) start() error { return s.startOn(s.dir) }
+func (s *shop) start() error { return s.startOn(s.dir, s.more...) }
 
 func (s *shop) startOn(dir string, more ...string) error {
 	log, err := os.CreateTemp(s.tmp, "log")
