@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -29,6 +30,7 @@ type Config struct {
 
 	TLS    *tls.Config                                                       // for wss
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer when nil
+	Proxy  func(*http.Request) (*url.URL, error)                             // way out of the shop; as the environment says when nil
 	Log    *slog.Logger
 	Timing Timing
 
@@ -94,6 +96,9 @@ func (c *Config) check() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Proxy == nil {
+		c.Proxy = http.ProxyFromEnvironment
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -110,7 +110,7 @@ func (s *Session) dial(ctx context.Context) (*wsconn.Conn, *wsconn.Guarded, erro
 			}
 			return guard, nil
 		},
-		Proxy:           http.ProxyFromEnvironment,
+		Proxy:           s.cfg.Proxy,
 		TLSClientConfig: s.cfg.TLS,
 		ReadBufferSize:  4 << 10, WriteBufferSize: 4 << 10,
 		Subprotocols: []string{wire.Subprotocol},
