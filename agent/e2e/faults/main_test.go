@@ -89,7 +89,7 @@ func program(t testing.TB, name string) string {
 		if built.dir, built.err = os.MkdirTemp("", "faults-bin"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", built.dir+string(filepath.Separator), "../../cmd/tillside", "../../../sync/cmd/tillside-central")
+		cmd := exec.Command("go", "build", "-o", built.dir+string(filepath.Separator), "../../cmd/tillside", "../../../sync/cmd/tillside-central", "../../../drivers/cmd/tillbench")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build the programs: %w\n%s", err, out)
