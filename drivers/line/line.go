@@ -83,7 +83,7 @@ type Settings struct {
 	PaceMS int `toml:"pace_ms,omitempty" json:"pace_ms,omitempty"` // milliseconds
 	// StallMS is how long a write may stand still before the port is wedged; 0 means 5 s.
 	StallMS int `toml:"stall_ms,omitempty" json:"stall_ms,omitempty"` // milliseconds
-	// ByteReads reads one byte at a time. Only for Wine.
+	// ByteReads reads one byte at a time. Under Wine it is always so.
 	ByteReads bool `toml:"byte_reads,omitempty" json:"byte_reads,omitempty"`
 }
 

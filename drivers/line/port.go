@@ -103,7 +103,7 @@ func (p *Port) fail(err error) {
 func (p *Port) readLoop() {
 	defer close(p.readerDone)
 	size := 4096
-	if p.set.ByteReads {
+	if p.set.ByteReads || underWine() {
 		size = 1
 	}
 	chunk := make([]byte, size)

@@ -1,0 +1,5 @@
+//go:build !windows
+
+package line
+
+func underWine() bool { return false }
