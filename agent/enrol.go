@@ -125,6 +125,9 @@ func (e *Enrolment) prepare() (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, mark := wire.SplitCode(code); mark != "" && !strings.HasPrefix(server, "https:") {
+		return nil, fmt.Errorf("server %q: this code belongs to a centre with TLS; want https://", server)
+	}
 	if e.Till != "" && !validTill(e.Till) {
 		return nil, fmt.Errorf("till %q: want store and till as at the centre, such as warsaw/1", e.Till)
 	}
@@ -184,9 +187,6 @@ func (p *Pending) enrol(ctx context.Context, e *Enrolment) (*Identity, error) {
 	secret, mark := wire.SplitCode(p.Code)
 	config, seen := e.TLS, []byte(nil)
 	if mark != "" { // the code says whom to believe, and nobody else is
-		if !strings.HasPrefix(p.Server, "https:") {
-			return nil, fmt.Errorf("server %q: this code belongs to a centre with TLS; want https://", p.Server)
-		}
 		config = marked(secret, mark, &seen)
 	}
 	q := wire.EnrolRequest{Code: secret, PublicKey: key.Public().(ed25519.PublicKey), Host: host, Agent: e.Version, Till: p.Till}

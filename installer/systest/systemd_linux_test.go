@@ -14,7 +14,7 @@ import (
 const (
 	centreAddr = "10.77.0.1"
 	tillAddr   = "10.77.0.2"
-	centreURL  = "http://" + centreAddr + ":8760"
+	centreURL  = "https://" + centreAddr + ":8760"
 )
 
 // centre installs the centre's package on a machine and gives it a rulebook

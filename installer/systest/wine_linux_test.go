@@ -183,7 +183,7 @@ func newHere(t *testing.T) *here {
 	h.centre = h.spawn("tillside-central", "run", "--data", data, "--listen", "127.0.0.1:0")
 	h.until("the centre serves", func() bool {
 		b, err := os.ReadFile(filepath.Join(data, "address"))
-		h.url = "http://" + strings.TrimPrefix(strings.TrimSpace(string(b)), "http://")
+		h.url = "https://" + strings.TrimSpace(string(b))
 		return err == nil && len(b) > 0
 	})
 	h.ask("rulebook", "publish", "agent/e2e/tilldemo/rulebook.json")

@@ -122,8 +122,11 @@ func (p *program) farewellCmd() *cobra.Command {
 }
 
 // farewell tells what the centre does not have, and keeps it, or deletes data
-// and settings.
+// and settings. The event log forgets the program either way.
 func (p *program) farewell(purge bool) error {
+	if err := installer.RemoveEventSource(); err != nil {
+		fmt.Fprintln(p.err, "tillside: event log:", err)
+	}
 	s, file, err := p.settings()
 	if err != nil && !purge {
 		return err
@@ -151,7 +154,7 @@ func (p *program) farewell(purge bool) error {
 			}
 			_ = os.Remove(filepath.Dir(file)) // where nothing else is in it
 		}
-		return installer.RemoveEventSource()
+		return nil
 	}
 	fmt.Fprintln(p.out, u)
 	note := filepath.Join(s.Data, unsentFile)
