@@ -21,8 +21,6 @@ type registration interface {
 	// SetRecoveryOnExit lets recovery run after an exit with an error as well,
 	// not only after a crash.
 	SetRecoveryOnExit(on bool) error
-	// SetDescription sets what the list of services shows.
-	SetDescription(text string) error
 	// AddEventSource makes the service known to the event log.
 	AddEventSource() error
 }
@@ -37,7 +35,6 @@ func complete(r registration) error {
 	}{
 		{"recovery", func() error { return r.SetRecovery(recovery, recoveryReset) }},
 		{"recovery after an exit", func() error { return r.SetRecoveryOnExit(true) }},
-		{"description", func() error { return r.SetDescription(description) }},
 		{"event log", r.AddEventSource},
 	} {
 		if err := part.set(); err != nil {

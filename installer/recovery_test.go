@@ -29,7 +29,6 @@ type asked struct {
 	pauses []time.Duration
 	reset  time.Duration
 	onExit bool
-	text   string
 	source bool
 	refuse bool
 }
@@ -43,9 +42,8 @@ func (a *asked) SetRecovery(p []time.Duration, reset time.Duration) error {
 	}
 	return nil
 }
-func (a *asked) SetRecoveryOnExit(on bool) error  { a.onExit = on; return nil }
-func (a *asked) SetDescription(text string) error { a.text = text; return nil }
-func (a *asked) AddEventSource() error            { a.source = true; return nil }
+func (a *asked) SetRecoveryOnExit(on bool) error { a.onExit = on; return nil }
+func (a *asked) AddEventSource() error           { a.source = true; return nil }
 
 // TestRecoveryIsAskedFor: 5, 30 and 60 seconds, for failing exits too. A
 // refused part does not stop the others.
@@ -59,7 +57,7 @@ func TestRecoveryIsAskedFor(t *testing.T) {
 		if len(a.pauses) != 3 || a.pauses[0] != 5*time.Second || a.pauses[1] != 30*time.Second || a.pauses[2] != time.Minute || a.reset != 24*time.Hour {
 			t.Errorf("pauses %v, reset %v", a.pauses, a.reset)
 		}
-		if !a.onExit || !a.source || a.text == "" {
+		if !a.onExit || !a.source {
 			t.Errorf("%+v", a)
 		}
 	}

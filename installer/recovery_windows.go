@@ -12,7 +12,7 @@ import (
 )
 
 // CompleteService sets at the registered service what its registration left
-// out: recovery, description, event log. Without a service it does nothing.
+// out: recovery and event log. Without a service it does nothing.
 func CompleteService() error {
 	m, err := mgr.Connect()
 	if err != nil {
@@ -43,15 +43,6 @@ func (r *registered) SetRecovery(pauses []time.Duration, reset time.Duration) er
 
 func (r *registered) SetRecoveryOnExit(on bool) error {
 	return r.SetRecoveryActionsOnNonCrashFailures(on)
-}
-
-func (r *registered) SetDescription(text string) error {
-	c, err := r.Config()
-	if err != nil {
-		return err
-	}
-	c.Description = text
-	return r.UpdateConfig(c)
 }
 
 // eventTypes the event log may get from us.

@@ -115,6 +115,7 @@ var ErrUnknownAct = errors.New("unknown act")
 // uninstall may be repeated.
 func Do(m Manager, act string) (string, error) {
 	var err error
+	note := ""
 	switch act {
 	case "install":
 		if _, e := m.Status(); e == nil {
@@ -124,7 +125,10 @@ func Do(m Manager, act string) (string, error) {
 			}
 		}
 		if err = m.Install(); err == nil {
-			err = CompleteService()
+			// A service without one of these is still a service.
+			if e := CompleteService(); e != nil {
+				note = " (not all of it could be set: " + e.Error() + ")"
+			}
 		}
 	case "uninstall":
 		if _, e := m.Status(); errors.Is(e, service.ErrNotInstalled) {
@@ -147,7 +151,8 @@ func Do(m Manager, act string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s service: %w", act, err)
 	}
-	return state(m)
+	s, err := state(m)
+	return s + note, err
 }
 
 func state(m Manager) (string, error) {

@@ -386,10 +386,17 @@ func (l life) run(t *testing.T, h *here, number string) {
 	if err := l.remove(w, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, left := range changed(before, w.inventory()) {
-		if !strings.Contains(left, "/ProgramData/Tillside") {
-			t.Errorf("removal: %s", left)
+	// One of the uninstallers works on when it has answered.
+	till.must("removed", func() error {
+		for _, left := range changed(before, w.inventory()) {
+			if !strings.Contains(left, "/ProgramData/Tillside") {
+				return errors.New(left)
+			}
 		}
+		return nil
+	})
+	if b, err := os.ReadFile(filepath.Join(data, "till.toml")); err != nil || !strings.Contains(string(b), "COM7") {
+		t.Errorf("the settings are gone: %v", err)
 	}
 	if err := l.upgrade(w, nil); err != nil {
 		t.Fatal(err)
@@ -398,9 +405,12 @@ func (l life) run(t *testing.T, h *here, number string) {
 	if err := l.purge(w, nil); err != nil {
 		t.Fatal(err)
 	}
-	if left := changed(before, w.inventory()); len(left) > 0 {
-		t.Errorf("the purge left something:\n%s", strings.Join(left, "\n"))
-	}
+	till.must("purged", func() error {
+		if left := changed(before, w.inventory()); len(left) > 0 {
+			return errors.New(strings.Join(left, "\n"))
+		}
+		return nil
+	})
 	if log, err := os.ReadFile(w.c("install.log")); err == nil && (bytes.Contains(log, []byte(secret)) || bytes.Contains(log, utf16(secret))) {
 		t.Error("the installer's log has the code")
 	}

@@ -73,14 +73,55 @@ Function .onInit
   !insertmacro refuseOldWindows
   SetShellVarContext all
   SetRegView 64
-  ${GetParameters} $R0
-  ClearErrors
-  ${GetOptions} $R0 "/SERVER=" $Server
-  ClearErrors
-  ${GetOptions} $R0 "/KEY=" $Key
-  ClearErrors
-  ${GetOptions} $R0 "/TILL=" $Till
-  ClearErrors
+  Push "/SERVER="
+  Call option
+  Pop $Server
+  Push "/KEY="
+  Call option
+  Pop $Key
+  Push "/TILL="
+  Call option
+  Pop $Till
+FunctionEnd
+
+; What follows a word of the command line, up to the next space, or up to the
+; closing quote. The library's own ends a value at its first slash, and an
+; address has two.
+Function option
+  Exch $0
+  Push $1
+  Push $2
+  Push $3
+  StrLen $2 $0
+  ${GetParameters} $1
+  find:
+    StrCpy $3 $1 $2
+    StrCmp $3 "" none
+    StrCmp $3 $0 found
+    StrCpy $1 $1 "" 1
+    Goto find
+  found:
+    StrCpy $1 $1 "" $2
+    StrCpy $0 ""
+    StrCpy $2 " "
+    StrCpy $3 $1 1
+    StrCmp $3 '"' 0 next
+    StrCpy $2 '"'
+    StrCpy $1 $1 "" 1
+  next:
+    StrCpy $3 $1 1
+    StrCmp $3 "" done
+    StrCmp $3 $2 done
+    StrCpy $0 "$0$3"
+    StrCpy $1 $1 "" 1
+    Goto next
+  none:
+    StrCpy $0 ""
+  done:
+  Pop $3
+  Pop $2
+  Pop $1
+  Exch $0
 FunctionEnd
 
 Function ValuesPage
