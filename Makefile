@@ -86,9 +86,9 @@ DIST_VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*.[0-9]
 DIST_EPOCH   ?= $(shell git log -1 --format=%ct)
 
 .PHONY: dist
-dist: ## the packages of a release, into dist/: deb, rpm, MSI, installer; signed with SIGN_CERT and SIGN_KEY
+dist: ## the packages of a release, into dist/: deb, rpm, MSI, installer; signed with SIGN_CERT, SIGN_KEY, RELEASE_KEY
 	@bash .ci/deps packages
-	CGO_ENABLED=0 go run ./installer/cmd/tilldist -version $(DIST_VERSION) -epoch $(DIST_EPOCH) -out dist -sign-cert "$(SIGN_CERT)" -sign-key "$(SIGN_KEY)" -sign-timestamp "$(SIGN_TIMESTAMP)"
+	CGO_ENABLED=0 go run ./installer/cmd/tilldist -version $(DIST_VERSION) -epoch $(DIST_EPOCH) -out dist -sign-cert "$(SIGN_CERT)" -sign-key "$(SIGN_KEY)" -sign-timestamp "$(SIGN_TIMESTAMP)" -release-key "$(RELEASE_KEY)"
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each

@@ -45,6 +45,7 @@ type release struct {
 	programs        []string // tillside, tillside-central
 	compress        string   // of deb and rpm
 	sign            signer
+	releaseKey      string // file; empty: the list is not signed
 }
 
 func main() {
@@ -68,8 +69,14 @@ func run(args []string) error {
 	f.StringVar(&r.sign.cert, "sign-cert", "", "certificate for code signing (PEM), for Windows")
 	f.StringVar(&r.sign.key, "sign-key", "", "its key (PEM, RSA)")
 	f.StringVar(&r.sign.url, "sign-timestamp", "", "time-stamp server (RFC 3161); its answers differ each time")
+	f.StringVar(&r.releaseKey, "release-key", "", "key of the role program: signs the list of sums")
+	verify := f.String("verify", "", "check the list of sums in this folder instead, and every package in it")
+	public := f.String("release-public", "", "with --verify: the public key of the role program")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *verify != "" {
+		return verifySums(*verify, *public)
 	}
 	r.date = time.Unix(*epoch, 0).UTC()
 	r.kinds, r.archs, r.programs = strings.Split(*kinds, ","), strings.Split(*archs, ","), strings.Split(*programs, ",")
@@ -100,7 +107,7 @@ func (r *release) check() error {
 }
 
 func (r *release) make() (err error) {
-	for _, p := range []*string{&r.root, &r.out, &r.sign.cert, &r.sign.key} {
+	for _, p := range []*string{&r.root, &r.out, &r.sign.cert, &r.sign.key, &r.releaseKey} {
 		if *p == "" {
 			continue
 		}
