@@ -10,7 +10,7 @@ import (
 )
 
 // atMost bounds each single wait; a machine under load is slow, not wrong.
-const atMost = 45 * time.Second
+const atMost = 90 * time.Second
 
 // currency of the sample rulebook that the centre publishes here.
 const currency = "GBP"
