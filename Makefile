@@ -25,6 +25,11 @@ demo: build ## the main job: a centre, three tills with emulated devices, 2,025 
 	CGO_ENABLED=0 go build -o $(BIN)/tilldemo ./agent/e2e/tilldemo
 	$(BIN)/tilldemo run --bin $(BIN)
 
+.PHONY: offline
+offline: ## how often members' wishes to use points are granted at stores without a link, and how fast
+	CGO_ENABLED=0 go build -o $(BIN)/tilldemo ./agent/e2e/tilldemo
+	$(BIN)/tilldemo offline
+
 .PHONY: up
 up: build ## a centre and three tills with emulated devices, left running; prints the addresses
 	CGO_ENABLED=0 go build -o $(BIN)/tilldemo ./agent/e2e/tilldemo

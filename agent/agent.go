@@ -258,7 +258,12 @@ func (a *Agent) openStores() error {
 	if err := a.clock.load(a.journal); err != nil {
 		return err
 	}
-	a.contact = &contact{now: a.o.Now, online: func() bool { return a.link != nil && a.link.Online() }}
+	a.contact = &contact{now: a.o.Now, online: func() (bool, time.Time) {
+		if a.link == nil {
+			return false, time.Time{}
+		}
+		return a.link.contact()
+	}}
 	if err := errors.Join(a.contact.load(a.journal), a.lan.load(a.journal)); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // member data is, and how long this till has been alone.
 type contact struct {
 	now    func() time.Time
-	online func() bool
+	online func() (now bool, lost time.Time) // lost: when the last link ended, zero: there was none
 
 	mu   sync.Mutex
 	last time.Time
@@ -37,11 +37,14 @@ func (c *contact) load(j *store.Journal) error {
 
 // at is the last time; now, while there is a link.
 func (c *contact) at() time.Time {
-	on := c.online()
+	on, lost := c.online()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if on {
-		c.last = c.now()
+		lost = c.now()
+	}
+	if on || lost.After(c.last) {
+		c.last = lost
 	}
 	return c.last
 }

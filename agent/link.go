@@ -21,6 +21,7 @@ type link struct {
 	session *uplink.Session
 	since   time.Time // of the mode
 	online  bool
+	lost    time.Time // when the last link ended; zero: there was none
 }
 
 func (l *link) set(s *uplink.Session) {
@@ -44,7 +45,18 @@ func (l *link) phase(p uplink.Phase) bool {
 		return false
 	}
 	l.online, l.since = on, l.now()
+	if !on {
+		l.lost = l.since
+	}
 	return true
+}
+
+// contact is what contact.online wants to know.
+func (l *link) contact() (bool, time.Time) {
+	l.mu.RLock()
+	lost := l.lost
+	l.mu.RUnlock()
+	return l.Online(), lost
 }
 
 // Online implements till.Link. A session that left a question without an

@@ -22,6 +22,7 @@ type Offline struct {
 	LeasedShare *Percent `json:"leased_share,omitempty" doc:"percent of a member's points that may be out on leases; 0: all of them (60)"`
 	PerStore    *Points  `json:"lease_per_store,omitempty" doc:"most points of one member leased to one store; 0: no such limit (500)"`
 	PerDevice   *Points  `json:"lease_per_device,omitempty" doc:"most points of all members leased to one till; 0: no such limit (20000)"`
+	Split       string   `json:"lease_split,omitempty" enum:"visits|favourite" doc:"how leases are shared among the stores a member uses: by visits, or all to the one she uses most (visits)"`
 	Visits      Span     `json:"lease_visits,omitzero" doc:"leases go to the stores a member used in this time, by visits (90 days)"`
 
 	ProofAfter  *int64 `json:"proof_after,omitempty" doc:"after so many spends of a member that the centre has not seen yet, the next asks for a second proof; 0: never (2)"`
@@ -42,6 +43,7 @@ type OfflineLimits struct {
 	WarnAfter, MaxOffline                           Span
 	ProofAfter, RefuseAfter, SameCard, SpendsPerDay int64
 	Typed                                           bool
+	Favourite                                       bool // all leases to the store used most
 }
 
 // SameCardWindow is the time in which SameCard counts.
@@ -50,7 +52,7 @@ const SameCardWindow = 10 * time.Minute
 // Limits fills in the defaults.
 func (o *Offline) Limits() OfflineLimits {
 	return OfflineLimits{
-		Spend: o.Spend == "within_lease", Typed: o.Typed == "yes",
+		Spend: o.Spend == "within_lease", Typed: o.Typed == "yes", Favourite: o.Split == "favourite",
 		MaxPoints: given(o.MaxPoints, 300*onePoint), PerStore: given(o.PerStore, 500*onePoint), PerDevice: given(o.PerDevice, 20_000*onePoint),
 		MaxPercent: given(o.MaxPercent, 30*hundredPct/100), LeasedShare: given(o.LeasedShare, 60*hundredPct/100),
 		MaxAge: o.MaxAge.or(3), MaxRewardAge: o.MaxRewardAge.or(7), Visits: o.Visits.or(90), WarnAfter: o.WarnAfter.or(7), MaxOffline: o.MaxOffline.or(30),

@@ -198,6 +198,9 @@ func (l *leaser) balance(tx *db.Tx, p *programme, id loyalty.MemberID, wallet st
 	if err != nil {
 		return 0, err
 	}
+	if p.limits.Favourite {
+		stores, total = favourite(stores)
+	}
 	keepers := map[string]*fleet.Device{}
 	for store := range stores {
 		if keepers[store], err = fleet.KeeperDevice(tx, store); err != nil {
@@ -274,6 +277,21 @@ func (l *leaser) visits(tx *db.Tx, id loyalty.MemberID, back loyalty.Span) (map[
 		total++
 	}
 	return stores, total, nil
+}
+
+// favourite leaves the store with most visits; of equals the first by name,
+// so that leases do not wander.
+func favourite(stores map[string]int) (map[string]int, int) {
+	best := ""
+	for _, store := range slices.Sorted(maps.Keys(stores)) {
+		if best == "" || stores[store] > stores[best] {
+			best = store
+		}
+	}
+	if best == "" {
+		return nil, 0
+	}
+	return map[string]int{best: stores[best]}, stores[best]
 }
 
 // grant hands points to the store's keeper and tells how many it did.

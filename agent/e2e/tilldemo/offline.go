@@ -53,7 +53,7 @@ type offlineOptions struct {
 
 // shopLimits fit a shop whose usual receipt is some hundred pounds and whose
 // point is a penny; the defaults are made for a grocer's receipts.
-const shopLimits = `{"spend": "within_lease", "max_points": "0", "leased_share": "100", "lease_per_store": "20000", "lease_per_device": "0"}`
+const shopLimits = `{"spend": "within_lease", "max_points": "0", "leased_share": "100", "lease_split": "favourite", "lease_per_store": "20000", "lease_per_device": "0"}`
 
 func offlineCommand(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("tilldemo offline", flag.ContinueOnError)

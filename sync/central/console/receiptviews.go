@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/sync/central/db"
@@ -192,6 +193,9 @@ func (c *console) attention(v *view) error {
 			return err
 		}
 		if data["Findings"], err = ledger.Findings(tx, 200); err != nil {
+			return err
+		}
+		if data["Exposure"], err = ledger.Exposed(tx, v.Now(), 24*time.Hour, 7*24*time.Hour, 200); err != nil {
 			return err
 		}
 		data["Summary"], err = ledger.Counts(tx)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,18 +29,32 @@ func ledgerVerify(p *program) *cobra.Command {
 		Long: `Recomputes every balance from its entries and holds it against what is stored:
 what was issued equals what is available, pending, held, leased, spent and
 expired; nothing is below zero; holds and lots are covered; no entry is
-missing. Exit code 3 when something is wrong.`,
+missing. Exit code 3 when something is wrong.
+
+Then it tells what is out at the tills: holds that nobody ended for a day,
+oldest first; leases of tills that were silent for a week; what the shops
+bore, by till; and what lies on leases.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.with(cmd, func(ctx context.Context, d *db.DB, _ *members.Room) error {
 				var r *ledger.Report
-				err := d.Read(ctx, func(tx *db.Tx) (err error) { r, err = ledger.Verify(tx); return err })
+				var e *ledger.Exposure
+				err := d.Read(ctx, func(tx *db.Tx) (err error) {
+					if r, err = ledger.Verify(tx); err == nil {
+						e, err = ledger.Exposed(tx, time.Now(), 24*time.Hour, 7*24*time.Hour, 1000)
+					}
+					return err
+				})
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					err = printJSON(cmd.OutOrStdout(), r)
+					err = printJSON(cmd.OutOrStdout(), struct {
+						*ledger.Report
+						*ledger.Exposure
+					}{r, e})
 				} else {
 					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d members, %d balances, %d entries, %d receipts: %d problems\n", r.Members, r.Balances, r.Entries, r.Receipts, r.Broken)
+					exposure(cmd.OutOrStdout(), e)
 				}
 				if err != nil {
 					return err
@@ -53,6 +68,24 @@ missing. Exit code 3 when something is wrong.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// exposure prints what is out at the tills, and nothing where nothing is.
+func exposure(out io.Writer, e *ledger.Exposure) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, h := range e.Holds {
+		fmt.Fprintf(w, "hold\t%s/%s\treceipt %s\tmember %s\t%s %s\t%s since %s\n", h.Store, h.Till, h.Receipt, h.Member, h.Points, h.Wallet, h.State, h.Made.Format(time.DateTime))
+	}
+	for _, s := range e.Silent {
+		fmt.Fprintf(w, "silent\t%s/%s\t%s, %s\t%d leases\t%s\tlast heard %s\n", s.Store, s.Till, s.Device, s.State, s.Leases, s.Points, s.LastSeen.Format(time.DateTime))
+	}
+	for _, l := range e.Losses {
+		fmt.Fprintf(w, "loss\t%s/%s\t%d entries\t\t%s %s\t\n", l.Store, l.Till, l.Times, l.Points, l.Wallet)
+	}
+	for _, s := range e.Leases {
+		fmt.Fprintf(w, "leased\t%s/%s\t%d members\t\t%s %s\t\n", s.Store, s.Till, s.Members, s.Points, s.Wallet)
+	}
+	w.Flush()
 }
 
 func ledgerTotals(p *program) *cobra.Command {
