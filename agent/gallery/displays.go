@@ -80,8 +80,8 @@ func (b *bench) show(ctx context.Context, name string, f func(receipt.Screen) re
 		top, bottom := b.screen.Lines()
 		got := []string{strings.TrimRight(top, " "), strings.TrimRight(bottom, " ")}
 		if got[0] == want[0] && got[1] == want[1] {
-			png, err := b.screen.PNG()
-			return Picture{PNG: png, Text: b.screen.Text(), Want: want, Got: got}, err
+			draw := func() ([]byte, error) { return emulator.DrawDisplay(top, bottom) }
+			return Picture{Draw: draw, Text: b.screen.Text(), Want: want, Got: got}, nil
 		}
 		select {
 		case <-changed:

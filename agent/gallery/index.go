@@ -2,6 +2,7 @@ package gallery
 
 import (
 	"errors"
+	"fmt"
 	"html/template"
 	"os"
 	"path/filepath"
@@ -14,7 +15,11 @@ func Write(dir string, pics []Picture) error {
 		return err
 	}
 	for _, p := range pics {
-		if err := os.WriteFile(filepath.Join(dir, p.Name+".png"), p.PNG, 0o644); err != nil {
+		png, err := p.Draw()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, p.Name+".png"), png, 0o644); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(dir, p.Name+".txt"), []byte(p.Text), 0o644); err != nil {

@@ -63,7 +63,7 @@ func (x *exchange) owed(sale *loyalty.Result) loyalty.Money {
 // exchangeLines is the slip of an exchange, laid out in lines.
 func (t *Till) exchangeLines(x *exchange, p *priced, columns int) []string {
 	sale := *p.result
-	sale.Print = t.block(p.result, p.credited())
+	sale.Print = t.block(p.result, p.credited(), p.unlinked())
 	told := receipt.Back{Result: x.a.Result, Names: goodsNames(x.o.r), Shortfall: x.a.Shortfall, Offline: !x.o.asked}
 	return receipt.Text(receipt.Layout(receipt.Exchange(t.c.Language, told, p.receipt, &sale, x.owed(p.result)), t.columns(columns)))
 }

@@ -34,22 +34,36 @@ func (t *Till) columns(asked int) int {
 
 // printLines lays the loyalty block out as plain lines.
 func (t *Till) printLines(p *priced, columns int) []string {
-	return receipt.Text(receipt.Layout(t.block(p.result, p.credited()), t.columns(columns)))
+	return receipt.Text(receipt.Layout(t.block(p.result, p.credited(), p.unlinked()), t.columns(columns)))
 }
 
 // block is the loyalty block of the rulebook, and under it, when the points
 // still have to reach the centre, that they are to be credited: a customer
-// must not read them as already hers.
-func (t *Till) block(r *loyalty.Result, credited bool) []loyalty.PrintLine {
-	if !credited || len(r.Print) == 0 {
+// must not read them as already hers. A slip that was made without a link says
+// so, since its balance is not the last word.
+func (t *Till) block(r *loyalty.Result, credited, offline bool) []loyalty.PrintLine {
+	if len(r.Print) == 0 || !credited && !offline {
 		return r.Print
 	}
-	all := earned(r)
-	for _, w := range r.Unconfirmed {
-		all += w.Points
+	lines := slices.Clone(r.Print)
+	if credited {
+		all := earned(r)
+		for _, w := range r.Unconfirmed {
+			all += w.Points
+		}
+		lines = append(lines, receipt.Credited(t.c.Language, all))
 	}
-	return append(slices.Clone(r.Print), receipt.Credited(t.c.Language, all))
+	if offline {
+		lines = append(lines, receipt.Offline(t.c.Language))
+	}
+	return lines
 }
+
+// unlinked tells whether a known customer was served without a link: of an open
+// receipt, and of a stored one.
+func (p *priced) unlinked() bool { return p.offline && p.cu != nil && p.cu.known }
+
+func unlinked(r *store.Receipt) bool { return r.Offline && r.Member != nil }
 
 // credited tells of a stored receipt what [priced.credited] tells of an open
 // one.
@@ -197,7 +211,7 @@ func (t *Till) paragraphs(r *store.Receipt, back int) ([]loyalty.PrintLine, erro
 	if err := errors.Join(json.Unmarshal(r.Result, &result), json.Unmarshal(r.Basket, &basket)); err != nil {
 		return nil, fmt.Errorf("receipt %s: %w: %w", r.ID, store.ErrDamaged, err)
 	}
-	result.Print = t.block(&result, credited(r, &result))
+	result.Print = t.block(&result, credited(r, &result), unlinked(r))
 	switch {
 	case r.Exchange != nil:
 		o, err := t.stored(r.Exchange.Receipt)

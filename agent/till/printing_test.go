@@ -40,6 +40,9 @@ func TestSlipSaysToBeCredited(t *testing.T) {
 			for where, text := range map[string]string{
 				"answer": strings.Join(done.Print, "\n"), "receipt": strings.Join(again.Print, "\n"), "paper": fmt.Sprint(b.devices.printer.printed()[0].Blocks),
 			} {
+				if strings.Contains(text, "without a link") != (c.name == "offline") {
+					t.Errorf("%s: that there was no link is said: %t\n%s", where, c.name != "offline", text)
+				}
 				if strings.Contains(text, "To be credited") != c.want {
 					t.Errorf("%s: \"To be credited\" is there: %t, want %t\n%s", where, !c.want, c.want, text)
 				}

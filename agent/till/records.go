@@ -70,7 +70,7 @@ func (t *Till) receiptView(id string) (*ReceiptView, error) {
 	} else if !r.Card.IsZero() {
 		v.Customer = "card"
 	}
-	v.Print = receipt.Text(receipt.Layout(t.block(v.Result, credited(r, v.Result)), t.columns(0)))
+	v.Print = receipt.Text(receipt.Layout(t.block(v.Result, credited(r, v.Result), unlinked(r)), t.columns(0)))
 	v.Explanation = t.explain(v.Result)
 	for _, x := range r.Returns {
 		rv := ReturnView{Seq: x.Mark.Seq, At: x.At, Result: &loyalty.ReturnResult{}}

@@ -352,11 +352,14 @@ const (
 	rim       = 22
 )
 
-// PNG draws the display: two lines of fluorescent dots behind dark glass.
-func (d *Display) PNG() ([]byte, error) {
-	top, bottom := d.Lines()
+// PNG draws the display as it stands.
+func (d *Display) PNG() ([]byte, error) { return DrawDisplay(d.Lines()) }
+
+// DrawDisplay draws two lines of fluorescent dots behind dark glass.
+func DrawDisplay(top, bottom string) ([]byte, error) {
+	columns := max(len([]rune(top)), len([]rune(bottom)))
 	w, h := paper.CellWidth*dotSize+letterGap, paper.CellHeight*dotSize+letterGap
-	out := image.NewRGBA(image.Rect(0, 0, d.set.Columns*w+2*rim, 2*h+2*rim+8))
+	out := image.NewRGBA(image.Rect(0, 0, columns*w+2*rim, 2*h+2*rim+8))
 	glass := color.RGBA{R: 6, G: 17, B: 22, A: 255}
 	for i := range out.Pix {
 		out.Pix[i] = []uint8{glass.R, glass.G, glass.B, 255}[i%4]

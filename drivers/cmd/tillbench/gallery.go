@@ -13,7 +13,7 @@ import (
 )
 
 func galleryCommand() *cobra.Command {
-	var out, languages, columns string
+	var out, languages, columns, parts string
 	cmd := &cobra.Command{
 		Use: "gallery", Short: "Every slip and every display text as pictures, on one page", Args: cobra.NoArgs,
 		Long: `Every state of every slip and every customer display as pictures, on one page:
@@ -39,14 +39,19 @@ makes those too (it needs a browser).`,
 				}
 				widths = append(widths, n)
 			}
+			made := map[string]func(context.Context) ([]gallery.Picture, error){
+				"slips":    func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Slips(ctx, langs, widths) },
+				"displays": func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Displays(ctx, langs) },
+				"pages":    gallery.Sheets,
+				"printers": func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Printers(ctx, langs) },
+			}
 			var all []gallery.Picture
-			for _, part := range []func(context.Context) ([]gallery.Picture, error){
-				func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Slips(ctx, langs, widths) },
-				func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Displays(ctx, langs) },
-				gallery.Sheets,
-				func(ctx context.Context) ([]gallery.Picture, error) { return gallery.Printers(ctx, langs) },
-			} {
-				pics, err := part(cmd.Context())
+			for _, part := range strings.FieldsFunc(parts, func(r rune) bool { return r == ',' || r == ' ' }) {
+				f, ok := made[part]
+				if !ok {
+					return fmt.Errorf("--parts %q: the parts are slips, displays, pages (of code) and printers", part)
+				}
+				pics, err := f(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -69,6 +74,7 @@ makes those too (it needs a browser).`,
 	cmd.Flags().StringVar(&out, "out", "", "folder for the pictures and the page")
 	cmd.Flags().StringVar(&languages, "languages", strings.Join(gallery.Languages, ","), "languages to show")
 	cmd.Flags().StringVar(&columns, "columns", "24,32,42,48", "widths of slips to show, 24 to 48")
+	cmd.Flags().StringVar(&parts, "parts", "slips,displays,pages,printers", "what to show; pages are code pages")
 	if err := cmd.MarkFlagRequired("out"); err != nil {
 		panic(err) // the flag is two lines above
 	}

@@ -111,7 +111,7 @@ func TestHelpHasExamples(t *testing.T) {
 
 func TestGallery(t *testing.T) {
 	dir := t.TempDir()
-	out, _, err := run(t, "", "gallery", "--out", dir, "--languages", "pl", "--columns", "32")
+	out, _, err := run(t, "", "gallery", "--out", dir, "--languages", "pl", "--columns", "32", "--parts", "slips")
 	if err != nil || !strings.Contains(out, filepath.Join(dir, "index.html")) {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -119,7 +119,7 @@ func TestGallery(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "Zdobyte punkty") {
 		t.Errorf("%v\n%s", err, text)
 	}
-	for _, args := range [][]string{{"gallery"}, {"gallery", "--out", dir, "--languages", "de"}, {"gallery", "--out", dir, "--columns", "12"}} {
+	for _, args := range [][]string{{"gallery"}, {"gallery", "--out", dir, "--languages", "de"}, {"gallery", "--out", dir, "--columns", "12"}, {"gallery", "--out", dir, "--parts", "receipts"}} {
 		if _, _, err := run(t, "", args...); err == nil {
 			t.Errorf("%v was taken", args)
 		}
