@@ -276,3 +276,35 @@ func BenchmarkESCPOS(b *testing.B) {
 		f.Till(0, s, when)
 	}
 }
+
+// TestThingsInTheMiddle: status queries in the middle of a line, pictures and
+// codes whose data looks like a cut or like text, a drawer, a real-time clear.
+func TestThingsInTheMiddle(t *testing.T) {
+	looksLikeMore := "\x1dVA\x00TOTAL 99.00\n\x1b@\x1bi"
+	picture := "\x1dv0\x00" + string(rune(len(looksLikeMore))) + "\x00\x01\x00" + looksLikeMore
+	stored := "\x1d(k" + string(rune(3+len(looksLikeMore))) + "\x001P0" + looksLikeMore
+	columns := "\x1b*\x00" + string(rune(len(looksLikeMore))) + "\x00" + looksLikeMore
+	b := []byte("\x1b@" + picture + stored + "Ap\x10\x04\x01ple   \x10\x04\x02   10.00\n" + columns + "\x1bp\x00\x19\xfaTO\x10\x14\x01\x00\x01TAL    10.00\n\x1dVA\x00")
+	for _, step := range []int{1, 3, 1000} {
+		f, err := NewESCPOS(ESCPOSSettings{Profile: profile(t, "cp437=0")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		evs := feed(f, b, step)
+		if got := ends(evs); strings.Join(got, ";") != "Apple|1000|1000|1000|0\n= 1000" {
+			t.Errorf("by %d: %q", step, got)
+		}
+		n := 0
+		for _, e := range evs {
+			if e.Kind == Closing {
+				n++
+				if int(e.At) != len(b)-4 {
+					t.Errorf("by %d: a close at %d of %d", step, e.At, len(b))
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("by %d: %d closes", step, n)
+		}
+	}
+}

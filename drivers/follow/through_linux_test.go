@@ -21,9 +21,10 @@ import (
 	"github.com/tillside/tillside/drivers/relay"
 )
 
-// shop is a till's line and its printer's on pseudo-terminals, with a relay
-// between them.
+// shop is a till's line and its printer's, with a relay between them: on
+// pseudo-terminals, or on TCP.
 type shop struct {
+	path   string // what the till opens
 	t      testing.TB
 	tap    *followtest.Tap
 	cable  *emulator.Cable
@@ -32,25 +33,35 @@ type shop struct {
 	stop   func()
 }
 
-func newShop(t testing.TB, protocol string) *shop {
+func newShop(t testing.TB, protocol string) *shop { t.Helper(); return openShop(t, protocol, false) }
+
+func openShop(t testing.TB, protocol string, tcp bool) *shop {
 	t.Helper()
 	s := &shop{t: t, tap: followtest.Printer(protocol), folder: t.TempDir()}
 	var err error
-	if s.cable, err = emulator.PTY(filepath.Join(s.folder, "printer"), s.tap); err != nil {
+	at := "pty:" + filepath.Join(s.folder, "till")
+	if tcp {
+		at = "tcp:127.0.0.1:0"
+		s.cable, err = emulator.TCP("127.0.0.1:0", s.tap)
+	} else {
+		s.cable, err = emulator.PTY(filepath.Join(s.folder, "printer"), s.tap)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	door, secret, err := relay.Door(s.folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.relay, err = relay.New(relay.Config{Till: "pty:" + filepath.Join(s.folder, "till"), Printer: s.cable.Address(),
+	s.relay, err = relay.New(relay.Config{Till: at, Printer: s.cable.Address(),
 		PrinterLine: line.Settings{Baud: 115200}, Attach: door, Secret: secret, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.relay.Run(ctx, nil) }()
+	ready := make(chan string, 1)
+	go func() { done <- s.relay.Run(ctx, func(at string) { ready <- at }) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -59,7 +70,7 @@ func newShop(t testing.TB, protocol string) *shop {
 		s.cable.Close()
 	})
 	t.Cleanup(s.stop)
-	s.until("the relay", func() bool { st := s.relay.State(); return st.Printer == "ok" && st.Till == "ok" })
+	s.path = <-ready
 	return s
 }
 
@@ -75,7 +86,11 @@ func (s *shop) until(what string, ok func() bool) {
 // till opens the cash program's port.
 func (s *shop) till() *line.Port {
 	s.t.Helper()
-	p, err := line.OpenPort(context.Background(), nil, filepath.Join(s.folder, "till"), line.Settings{Baud: 115200})
+	path := s.path
+	if path == "" {
+		path = filepath.Join(s.folder, "till")
+	}
+	p, err := line.OpenPort(context.Background(), nil, path, line.Settings{Baud: 115200})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -203,6 +218,36 @@ func bare(t testing.TB, protocol string, ts []followtest.Turn) ([]byte, string) 
 	s.until("all bytes", func() bool { return len(tp.Got()) == len(followtest.Sent(ts)) })
 	port.Close()
 	return shown, tp.Text()
+}
+
+// TestOverTCP: till and printer on the network, connection after connection.
+func TestOverTCP(t *testing.T) {
+	for _, l := range followtest.Lanes {
+		t.Run(l.File, func(t *testing.T) {
+			s := openShop(t, l.Protocol, true)
+			ts := followtest.Turns(t, l.File)
+			want, ps := followtest.Sent(ts), places(t, l.Protocol, ts, text)
+			for round := 1; round <= 2; round++ {
+				d := &desk{lines: text}
+				_, leave := s.attach(l.Protocol, d)
+				before := len(s.tap.Got())
+				port := s.till()
+				followtest.Play(t, port, ts, 1<<20)
+				rest := func() []byte { b, _ := less(s.tap.Got()[before:], ps); return b }
+				s.until("all bytes", func() bool { return len(rest()) >= len(want) })
+				port.Close()
+				if !bytes.Equal(rest(), want) {
+					t.Errorf("round %d: printer got\n%q\nof\n%q", round, rest(), want)
+				}
+				s.until("the receipts", func() bool { closed, _, _ := d.view(); return len(closed) == l.Receipts })
+				s.until("the end of the connection", func() bool { return s.relay.State().Printer == relay.NotOpened })
+				leave()
+			}
+			if lost := s.relay.State().Lost; lost != 0 {
+				t.Errorf("%d bytes lost", lost)
+			}
+		})
+	}
 }
 
 // TestExactlyTheLines: with an agent the printer gets the till's bytes and the
