@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -95,8 +96,13 @@ func (s *Session) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.c.Close() })
 	defer stop()
 	gone := make(chan struct{})
-	defer close(gone)
-	go func() {
+	var wg sync.WaitGroup
+	defer func() {
+		close(gone)
+		s.c.Close()
+		wg.Wait()
+	}()
+	wg.Go(func() {
 		for {
 			n, err := s.c.Next()
 			if err != nil {
@@ -109,8 +115,7 @@ func (s *Session) Run(ctx context.Context) error {
 				return
 			}
 		}
-	}()
-	defer s.c.Close()
+	})
 	s.wait = time.NewTimer(time.Hour)
 	defer s.wait.Stop()
 	s.patient = time.NewTimer(time.Hour)

@@ -365,8 +365,10 @@ func (r *Relay) keepPrinter(ctx context.Context) {
 // readPrinter takes the printer's bytes until its line is gone or not needed.
 func (r *Relay) readPrinter(ctx context.Context, port *line.Port) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel()
-	go func() {
+	wg.Go(func() { // notices that the line is needed no more
 		for {
 			r.mu.Lock()
 			needed, changed := r.needed, r.wanted
@@ -381,7 +383,7 @@ func (r *Relay) readPrinter(ctx context.Context, port *line.Port) error {
 				return
 			}
 		}
-	}()
+	})
 	buf := make([]byte, 4096)
 	for {
 		n, err := port.Read(ctx, buf)
