@@ -206,32 +206,18 @@ type setsCond struct {
 }
 
 func (c *setsCond) holds(e *eval) (bool, string) {
-	free := map[int32]int64{}
-	met := 0
+	m := setMaker{free: make([]int64, len(e.lines))}
+	for i := range e.lines {
+		m.free[i] = wholeUnits(e.lines[i].in)
+	}
 	for k, s := range c.sels {
 		want, ok := mulDiv(c.need[k], c.times, 1, Down)
 		if !ok {
 			return false, "sets"
 		}
-		var picked []item
-		for _, i := range e.linesOf(s) {
-			if _, ok := free[i]; !ok {
-				free[i] = wholeUnits(e.lines[i].in)
-			}
-			if n := min(want, free[i]); n > 0 {
-				picked = append(picked, item{line: i, taken: n})
-				want -= n
-			}
-		}
-		if want > 0 {
-			continue
-		}
-		for _, it := range picked {
-			free[it.line] -= it.taken
-		}
-		met++
+		m.add(e.linesOf(s), want)
 	}
-	return met >= c.parts, "sets"
+	return len(m.parts) >= c.parts, "sets"
 }
 
 type tenderCond struct{ *TenderHas }

@@ -59,14 +59,11 @@ const maxSets = 10_000
 // oneSet picks the units of one set, each line at most as often as it has
 // units.
 func (b *bundle) oneSet(e *eval, free []int64) ([]item, bool) {
-	var set []item
-	used := map[int32]int64{}
-	found := 0
+	m := setMaker{free: slices.Clone(free)}
 	for k := range b.Parts {
-		if found == b.Need {
+		if len(m.parts) == b.Need {
 			break
 		}
-		want := int64(b.Parts[k].Quantity) / oneUnit
 		lines := append([]int32(nil), e.linesOf(b.sels[k])...)
 		slices.SortStableFunc(lines, func(x, y int32) int {
 			c := e.comparePrice(x, y)
@@ -75,29 +72,12 @@ func (b *bundle) oneSet(e *eval, free []int64) ([]item, bool) {
 			}
 			return c
 		})
-		var part []item
-		for _, i := range lines {
-			if n := min(want, free[i]-used[i]); n > 0 {
-				part = append(part, item{line: i, taken: n})
-				want -= n
-			}
-			if want == 0 {
-				break
-			}
-		}
-		if want > 0 {
-			continue
-		}
-		for _, it := range part {
-			used[it.line] += it.taken
-		}
-		set = append(set, part...)
-		found++
+		m.add(lines, int64(b.Parts[k].Quantity)/oneUnit)
 	}
-	if found < b.Need {
+	if len(m.parts) < b.Need {
 		return nil, false
 	}
-	return mergeItems(set), true
+	return m.items(), true
 }
 
 // mergeItems joins entries of the same line.

@@ -23,7 +23,7 @@ func (s *lcg) between(lo, hi int) int {
 // same on amd64, 386, arm, and Windows: a till and the centre agree byte for
 // byte. It changes only when the engine is meant to give other results; the
 // change then belongs into the rulebook's docs.
-const goldenDigest = "091f3adaf05a8c8f7fbe4ae1de0c257ab72e8ddb4f658f9174a63340065a9b68"
+const goldenDigest = "2309fa447a818299fa0d9d67f0263b37b7afcc49df6fdb83b92dad7f5647e7da"
 
 func TestSameBytesEverywhere(t *testing.T) {
 	h := sha256.New()
