@@ -68,6 +68,7 @@ type printState struct {
 	line           paper.Line
 	align          paper.Align
 	x              int // dots used in the line
+	over           []glyph
 	margin         int
 	spacing        int // dots of a line feed
 	tabs           []int
@@ -333,34 +334,104 @@ func (p *Printer) eot(n byte) {
 func (p *Printer) put(text string) {
 	for _, r := range text {
 		s := p.st.span
-		w := 12 * max(s.Width, 1)
-		if s.Small {
-			w = 9 * max(s.Width, 1)
-		}
+		w := width(s)
 		if p.st.x+w > p.roll.Dots {
 			p.feedLine()
 		}
 		if p.st.x == 0 && p.st.margin > 0 {
-			p.st.line.Spans = append(p.st.line.Spans, paper.Span{Text: strings.Repeat(" ", p.st.margin/12)})
+			p.add(paper.Span{Text: strings.Repeat(" ", p.st.margin/12)})
 			p.st.x = p.st.margin
 		}
-		p.st.x += w
-		l := &p.st.line
-		if n := len(l.Spans); n > 0 {
-			last := l.Spans[n-1]
-			last.Text = ""
-			if last == s {
-				l.Spans[n-1].Text += string(r)
-				continue
+		s.Text = string(r)
+		// What stood here before a step back shows through a blank.
+		kept := p.st.over[:0]
+		for _, g := range p.st.over {
+			switch {
+			case g.x+width(g.span) <= p.st.x || g.x >= p.st.x+w:
+				kept = append(kept, g)
+			case r == ' ' && g.span.Text != " " && g.x == p.st.x && width(g.span) == w:
+				s = g.span
 			}
 		}
-		s.Text = string(r)
-		l.Spans = append(l.Spans, s)
+		p.st.over = kept
+		p.st.x += w
+		p.add(s)
+	}
+}
+
+// width is how wide a letter of a span is, in dots.
+func width(s paper.Span) int {
+	if s.Small {
+		return 9 * max(s.Width, 1)
+	}
+	return 12 * max(s.Width, 1)
+}
+
+// add puts letters at the end of the line buffer.
+func (p *Printer) add(s paper.Span) {
+	l := &p.st.line
+	if n := len(l.Spans); n > 0 {
+		last := l.Spans[n-1]
+		last.Text = s.Text
+		if last == s {
+			l.Spans[n-1].Text += s.Text
+			return
+		}
+	}
+	l.Spans = append(l.Spans, s)
+}
+
+// glyph is a letter that was printed right of where the next one goes.
+type glyph struct {
+	x    int
+	span paper.Span
+}
+
+// back moves to the left in the line buffer: what stands right of there stays on
+// the paper unless it is printed over.
+func (p *Printer) back(to int) {
+	x := 0
+	var keep []paper.Span
+	for _, s := range p.st.line.Spans {
+		w := width(s)
+		for _, r := range s.Text {
+			one := s
+			one.Text = string(r)
+			if x+w <= to {
+				keep = append(keep, one)
+			} else {
+				p.st.over = append(p.st.over, glyph{x, one})
+			}
+			x += w
+		}
+	}
+	p.st.line.Spans, p.st.x = nil, 0
+	for _, s := range keep {
+		p.st.x += width(s)
+		p.add(s)
+	}
+}
+
+// showOver puts what is left of a step back behind what was printed after it.
+func (p *Printer) showOver() {
+	over := p.st.over
+	p.st.over = nil
+	for _, g := range over {
+		if g.x < p.st.x {
+			continue
+		}
+		if gap := (g.x - p.st.x) / 12; gap > 0 {
+			p.add(paper.Span{Text: strings.Repeat(" ", gap)})
+			p.st.x += gap * 12
+		}
+		p.add(g.span)
+		p.st.x += width(g.span)
 	}
 }
 
 // feedLine prints the line and moves on. It uses up paper.
 func (p *Printer) feedLine() {
+	p.showOver()
 	l := p.st.line
 	l.Align = p.st.align
 	p.st.line, p.st.x = paper.Line{}, 0
@@ -370,7 +441,7 @@ func (p *Printer) feedLine() {
 
 // flush prints what is in the line buffer, if anything.
 func (p *Printer) flush() {
-	if len(p.st.line.Spans) > 0 {
+	if len(p.st.line.Spans) > 0 || len(p.st.over) > 0 {
 		p.feedLine()
 	}
 }

@@ -108,7 +108,7 @@ func (p *Printer) realtime(b []byte) int {
 // clearBuffer drops all but the command itself, which the caller takes.
 func (p *Printer) clearBuffer(b []byte, n int) {
 	// Bytes before the command were waiting; bytes behind it came later.
-	p.st.line, p.st.x = paper.Line{}, 0
+	p.st.line, p.st.x, p.st.over = paper.Line{}, 0, nil
 	if at := len(p.queue) - len(b); at > 0 {
 		copy(p.queue, p.queue[at:])
 		p.queue = p.queue[:len(p.queue)-at]
@@ -129,7 +129,7 @@ func (p *Printer) escCommand(b []byte) int {
 	st := &p.st
 	switch b[1] {
 	case '@':
-		p.st.line, p.st.x = paper.Line{}, 0
+		p.st.line, p.st.x, p.st.over = paper.Line{}, 0, nil
 		p.reset()
 		return 2
 	case '=':
@@ -292,12 +292,21 @@ func (p *Printer) lengthPrefixed(b []byte, at int) int {
 }
 
 func (p *Printer) position(dots int, relative bool) {
-	col := dots / 12
-	if !relative {
-		col -= p.st.x / 12
+	to := dots + p.st.margin
+	if relative {
+		to = max(p.st.x, p.st.margin) + dots
 	}
-	if col > 0 {
-		p.put(strings.Repeat(" ", min(col, 96)))
+	if to < 0 || to >= p.roll.Dots {
+		return // outside the paper: ignored, as printers do
+	}
+	if to < p.st.x {
+		p.back(to)
+	}
+	if col := (to - max(p.st.x, p.st.margin)) / 12; col > 0 {
+		was := p.st.span
+		p.st.span = paper.Span{}
+		p.put(strings.Repeat(" ", col))
+		p.st.span = was
 	}
 }
 

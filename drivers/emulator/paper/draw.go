@@ -237,6 +237,10 @@ func box(cell *image.Gray, r rune) bool {
 	w, h := cell.Bounds().Dx(), cell.Bounds().Dy()
 	hor := func(y int) { fill(cell, image.Rect(0, y, w, y+2), 0) }
 	ver := func(x int) { fill(cell, image.Rect(x, 0, x+2, h), 0) }
+	half := func(x0, x1, y0, y1 int) { // a corner: from the middle to two sides
+		fill(cell, image.Rect(x0, h/2, x1+2, h/2+2), 0)
+		fill(cell, image.Rect(w/2, y0, w/2+2, y1+2), 0)
+	}
 	switch r {
 	case '─':
 		hor(h / 2)
@@ -245,6 +249,14 @@ func box(cell *image.Gray, r rune) bool {
 		hor(h/2 + 2)
 	case '│':
 		ver(w / 2)
+	case '┌', '╭':
+		half(w/2, w, h/2, h)
+	case '┐', '╮':
+		half(0, w/2, h/2, h)
+	case '└', '╰':
+		half(w/2, w, 0, h/2)
+	case '┘', '╯':
+		half(0, w/2, 0, h/2)
 	case '█':
 		fill(cell, cell.Bounds(), 0)
 	case '▀':
