@@ -71,6 +71,10 @@ pictures: ## the pictures of the docs anew: pages of a real sale (needs Chromium
 	@rm -f agent/docs/img/index.html
 	go test -count=1 ./agent/gallery -run Pictures -args -out $(CURDIR)/agent/docs/img
 
+.PHONY: keyboard
+keyboard: ## a keyboard scanner as the kernel presents one, in a virtual machine (qemu, 70 MB to fetch, 2 minutes)
+	bash .ci/keyboard
+
 .PHONY: format
 format: ## no file that gofmt would change
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; }

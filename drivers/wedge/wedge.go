@@ -13,6 +13,9 @@
 // Tab or a gap of 100 ms, longer than between two keys of a scanner and shorter
 // than between a person's.
 //
+// A real keyboard as the kernel makes one (uinput), grabbed, pulled out and put
+// back, is read by `make keyboard` in a virtual machine.
+//
 // # Windows
 //
 // Services run in session 0 and see no keyboard. The reader stands on port
