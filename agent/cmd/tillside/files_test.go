@@ -45,13 +45,13 @@ func drop(t *testing.T, folder, name string, b []byte) {
 // awaitFile waits for a file; the test's own time limit ends a wait in vain.
 func awaitFile(t *testing.T, path string) []byte {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile(path)
 		if err == nil {
 			return b
 		}
 		if time.Now().After(end) {
-			t.Fatalf("no %s after a minute", path)
+			t.Fatalf("no %s after three minutes", path)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func TestKilledInMidExchange(t *testing.T) {
 		}
 	}
 	// Answered before or not: moved, never deleted.
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		done, err := filepath.Glob(filepath.Join(folder, "done", "*", "*.json"))
 		if err == nil && len(done) == n {
 			break
