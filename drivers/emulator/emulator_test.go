@@ -62,6 +62,7 @@ func TestOtherEncoders(t *testing.T) {
 		{"relative step back", "41424344 1b5ce8ff 58 0a", "ABXD\n"},
 		{"positions begin at the left margin", "1d4c1800 7c 1b242400 7c 1b240c00 41 0a", "  |A |\n"},
 		{"a position beyond the paper is no position", "41 1b24ffff 42 1b24ff7f 43 0a", "ABC\n"},
+		{"ESC with a control code takes no letter with it", "1b0f 4142 0a", "AB\n"},
 		{"absolute position", "41 1b24 7800 42 0a", "A         B\n"},
 		{"counters", "1d43 3b 31 3b 32 3b 33 3b 34 3b 35 3b 41 0a", "A\n"},
 		{"page mode", "1b4c 1b57 0000000000010001 1b5400 1d24 1000 41 0a 0c 1b53 42 0a", "A\nB\n"},

@@ -267,6 +267,10 @@ func (p *Printer) escCommand(b []byte) int {
 	case 'u':
 		p.answer(pick(p.cond.Drawer == "open", 1, 0))
 	default:
+		if b[1] < 0x20 { // ESC SI and the like have no parameter on any printer
+			p.note(b[:2])
+			return 2
+		}
 		p.note(b[:3])
 	}
 	return 3
