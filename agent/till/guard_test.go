@@ -344,6 +344,9 @@ func FuzzRequestBodies(f *testing.F) {
 		}
 		_ = decode(b, &captureBody{})
 		_ = decode(b, &returnBody{})
+		_ = decode(b, &fiscalBody{})
+		_ = decode(b, &fiscalDo{})
+		_ = decode(b, &scanBody{})
 		_ = decode(b, &reconcileBody{})
 	})
 }
