@@ -20,6 +20,7 @@ import (
 	"github.com/tillside/tillside/agent/pages"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/till"
+	"github.com/tillside/tillside/agent/update"
 	"github.com/tillside/tillside/configs"
 	"github.com/tillside/tillside/drivers"
 	"github.com/tillside/tillside/drivers/all"
@@ -46,6 +47,9 @@ type Options struct {
 	// Built is when this program was built; a clock that stands before it is
 	// wrong. Zero: not known.
 	Built time.Time
+	// Shelf holds programs that are newer than the installed one; nil: the program
+	// stays as it is.
+	Shelf *update.Shelf
 	// Host is the machine as the agent sees it; zero fields: the real one.
 	Host Host
 }
@@ -425,6 +429,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			g.Add("store", a.runStoreLAN)
 		}
 		g.Add("certificate", a.keepCertificate)
+		if a.o.Shelf != nil {
+			g.Add("update", a.updates)
+		}
 	} else {
 		g.Add("enrolment", a.enrolLater)
 	}
@@ -488,7 +495,7 @@ func (a *Agent) session(ctx context.Context, box *outbox.Box) error {
 	if a.o.Settings.Centre.URL != "" {
 		url = a.o.Settings.Centre.URL
 	}
-	apply := &applier{log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }, onRoster: a.lan.current.Store}
+	apply := &applier{dir: a.dir, log: a.log, journal: a.journal, cache: a.cache, rules: a.rules, health: a.health, onFork: func() { a.forked.Store(true) }, onRoster: a.lan.current.Store}
 	if err := loopbackOnly(url); err != nil { // the till sells; it only has no link
 		a.log.Error("no link", "error", err)
 		a.health.Raise(health.LinkRefused, "", err.Error())

@@ -20,6 +20,7 @@ import (
 // applier takes in what the centre sends down; see uplink.Applier for what it
 // promises.
 type applier struct {
+	dir     string // data folder
 	log     *slog.Logger
 	journal *store.Journal
 	cache   *store.Cache
@@ -124,6 +125,8 @@ func (a *applier) Apply(ctx context.Context, f *wire.Feed) error {
 		err = a.commands(f)
 	case wire.LaneLease:
 		err = a.leases(f)
+	case wire.LaneProgram:
+		err = a.releases(f)
 	default: // lanes this program does not know: nothing to keep yet
 		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
 	}

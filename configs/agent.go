@@ -36,6 +36,7 @@ type Agent struct {
 	Display     Display `toml:"display"`
 	Log         Log     `toml:"log"`
 	Health      Health  `toml:"health"`
+	Update      Update  `toml:"update"`
 	Files       Files   `toml:"files"`
 
 	Passthrough Passthrough `toml:"passthrough"`
@@ -122,6 +123,19 @@ type Health struct {
 	RulebookAge Duration `toml:"rulebook_age"`
 	// MinFreeMB is the free disk space under which spending stops.
 	MinFreeMB int `toml:"min_free_mb"`
+}
+
+// Update is how newer programs are taken.
+type Update struct {
+	// Window is the time of day, by the machine's clock, in which the agent may
+	// switch to a newer program: "02:00-05:00". Empty: at any time. It never does
+	// while a receipt is open.
+	Window Window `toml:"window"`
+	// Probation is how long a new program must go well to stay.
+	Probation Duration `toml:"probation"`
+	// Patience is how long it may go worse than the one before; then that comes
+	// back.
+	Patience Duration `toml:"patience"`
 }
 
 // Device is one thing on a cable. What it is (scanner, printer, display)
@@ -223,6 +237,7 @@ func DefaultAgent() Agent {
 			LinkDown: Duration(5 * time.Minute), QueueAge: Duration(15 * time.Minute),
 			RulebookAge: Duration(7 * 24 * time.Hour), MinFreeMB: 64,
 		},
+		Update: Update{Probation: Duration(10 * time.Minute), Patience: Duration(5 * time.Minute)},
 		Files: Files{In: "in", Out: "out", Done: "done", Failed: "failed", Poll: Duration(250 * time.Millisecond), Settle: Duration(2 * time.Second),
 			Patience: Duration(time.Minute), Encoding: "auto", Decimal: "auto", Answer: "same", CSV: FilesCSV{Separator: "auto"}},
 		Passthrough: defaultPassthrough(),
@@ -324,7 +339,8 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	for _, t := range []struct {
 		field string
 		d     Duration
-	}{{"health.link_down", a.Health.LinkDown}, {"health.queue_age", a.Health.QueueAge}, {"health.rulebook_age", a.Health.RulebookAge}} {
+	}{{"health.link_down", a.Health.LinkDown}, {"health.queue_age", a.Health.QueueAge}, {"health.rulebook_age", a.Health.RulebookAge},
+		{"update.probation", a.Update.Probation}, {"update.patience", a.Update.Patience}} {
 		if t.d <= 0 {
 			bad(t.field, t.d.String(), "want more than 0s")
 		}

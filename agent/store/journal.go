@@ -220,6 +220,40 @@ func (j *Journal) revive() error {
 	return nil
 }
 
+// Backup writes a copy of the journal, as of one moment, to a file, whole or
+// not at all. Copies of other names in the same folder are removed: one is kept.
+func (j *Journal) Backup(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := path + ".part"
+	err := j.View(func(tx *Tx) error {
+		f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = tx.tx.WriteTo(f)
+		if err == nil {
+			err = f.Sync()
+		}
+		return errors.Join(err, f.Close())
+	})
+	if err == nil {
+		err = boltfile.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.db"))
+	for _, o := range old {
+		if o != path {
+			_ = os.Remove(o)
+		}
+	}
+	return errors.Join(err, boltfile.SyncDir(filepath.Dir(path)))
+}
+
 // Update runs fn in a writing transaction. See the package comment for what
 // its error means.
 func (j *Journal) Update(fn func(tx *Tx) error) error {

@@ -185,7 +185,7 @@ func (t *Till) calculate(ctx context.Context, id string, b *basketBody) (*SaleAn
 	if err != nil {
 		return nil, err
 	}
-	t.drafts.change(id, func(d *draft) { d.body = *b })
+	t.drafts.change(id, func(d *draft) { d.body, d.at = *b, t.c.Now() })
 	a := &SaleAnswer{Result: p.result, Mode: p.mode(), State: store.Open, ToBeCredited: p.credited(), Exchange: b.back.told(p.result), SpendNote: t.note(p)}
 	t.events.receipt(id, store.Open, p)
 	return a, nil

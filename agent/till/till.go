@@ -328,6 +328,23 @@ type drafts struct {
 type draft struct {
 	body  basketBody
 	spend *string // the cashier's choice; nil: none made
+	at    time.Time
+}
+
+// basketPatience is how long a basket that was priced and not closed counts as
+// a customer at the counter.
+const basketPatience = 2 * time.Minute
+
+// Busy tells whether a basket is being rung up: priced lately and not closed.
+func (t *Till) Busy() bool {
+	t.drafts.mu.Lock()
+	defer t.drafts.mu.Unlock()
+	for _, d := range t.drafts.byID {
+		if age := t.c.Now().Sub(d.at); age >= 0 && age < basketPatience {
+			return true
+		}
+	}
+	return false
 }
 
 // maxDrafts bounds the memory; a till has a few receipts at once.

@@ -14,6 +14,7 @@ import (
 	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/central/release"
 	"github.com/tillside/tillside/sync/central/rulebook"
 	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/wire"
@@ -119,6 +120,8 @@ func (b *backend) Feed(ctx context.Context, d hub.Device, lane wire.Lane, after 
 			return b.feedLeases(tx, f, d.ID, maxItems)
 		case wire.LaneMember:
 			return b.feedMembers(tx, f, d, maxItems, maxBytes)
+		case wire.LaneProgram:
+			return feedReleases(tx, f)
 		case wire.LaneCommand:
 			return b.feedCommands(tx, f, d.ID, maxItems)
 		}
@@ -168,6 +171,17 @@ func feedTrust(tx *db.Tx, f *wire.Feed) error {
 	}
 	f.Upto = versions[len(versions)-1]
 	return nil
+}
+
+// feedReleases sends the newest list of programs.
+func feedReleases(tx *db.Tx, f *wire.Feed) error {
+	version, signed, err := release.Newest(tx)
+	if err != nil || uint64(version) <= f.After {
+		return err
+	}
+	raw, err := wire.FeedItem(wire.ReleaseItem{Signed: signed})
+	f.Items, f.Upto = []json.RawMessage{raw}, uint64(version)
+	return err
 }
 
 func feedRulebook(tx *db.Tx, f *wire.Feed, store string) error {

@@ -10,14 +10,14 @@ import (
 )
 
 // heads is the newest number of each lane.
-type heads struct{ urgent, bundle, member, lease, command int64 }
+type heads struct{ urgent, bundle, member, lease, command, release int64 }
 
 func (s *Server) heads(ctx context.Context) (h heads, err error) {
 	err = s.db.Read(ctx, func(tx *db.Tx) error {
 		for _, c := range []struct {
 			name string
 			to   *int64
-		}{{"urgent", &h.urgent}, {"bundle", &h.bundle}, {"feed", &h.member}, {"lease", &h.lease}, {"command", &h.command}} {
+		}{{"urgent", &h.urgent}, {"bundle", &h.bundle}, {"feed", &h.member}, {"lease", &h.lease}, {"command", &h.command}, {"release", &h.release}} {
 			var err error
 			if *c.to, err = tx.Counter(c.name); err != nil {
 				return err
@@ -54,6 +54,9 @@ func (s *Server) watch(ctx context.Context) {
 			}
 			if h.lease != last.lease {
 				lanes = append(lanes, wire.LaneLease)
+			}
+			if h.release != last.release {
+				lanes = append(lanes, wire.LaneProgram)
 			}
 			if h.command != last.command {
 				lanes = append(lanes, wire.LaneCommand)

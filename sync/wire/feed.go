@@ -19,10 +19,11 @@ const (
 	LaneRulebook Lane = "rulebook" // Bundle
 	LaneMember   Lane = "member"   // MemberItem: snapshots for the cache
 	LaneCommand  Lane = "command"  // CommandItem: what central IT asks of a till
+	LaneProgram  Lane = "program"  // ReleaseItem: which programs may be installed
 )
 
 // Lanes lists them in order of urgency.
-var Lanes = []Lane{LaneUrgent, LaneTrust, LaneLease, LaneRulebook, LaneMember, LaneCommand}
+var Lanes = []Lane{LaneUrgent, LaneTrust, LaneLease, LaneRulebook, LaneMember, LaneCommand, LaneProgram}
 
 // Known tells whether this program knows the lane.
 func (l Lane) Known() bool {
@@ -86,6 +87,16 @@ type UrgentItem struct {
 type TrustItem struct {
 	Root []byte `json:"root"`
 }
+
+// ReleaseItem is the newest signed list of programs. The lane's cursor is its
+// version. Package trust reads it; the programs lie at [ProgramPath].
+type ReleaseItem struct {
+	Signed []byte `json:"signed"`
+}
+
+// ProgramPath is where the centre gives programs, by their SHA-256 in
+// hexadecimal. What is there is no secret; the list says whether it is right.
+const ProgramPath = "/v1/programs/"
 
 // What a LeaseItem does.
 const (

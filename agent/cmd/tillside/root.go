@@ -24,6 +24,7 @@ const (
 	exitNotRunning = 6
 	exitUnwell     = 7
 	exitForced     = 8
+	exitRestart    = 9
 )
 
 // exit is an error with an exit code of its own. quiet ones were told already.
@@ -72,7 +73,7 @@ balance, and talks to the centre whenever it can be reached.
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{code: exitUsage, err: err} })
-	root.AddCommand(p.runCmd(), p.configureCmd(), p.enrolCmd(), p.statusCmd(), p.doctorCmd(), p.bundleCmd(), p.configCmd(), p.tokenCmd(), p.pageCmd(),
+	root.AddCommand(p.runCmd(), p.configureCmd(), p.enrolCmd(), p.statusCmd(), p.doctorCmd(), p.bundleCmd(), p.updateCmd(), p.rollbackCmd(), p.configCmd(), p.tokenCmd(), p.pageCmd(),
 		p.devicesCmd(), p.filesCmd(), p.wedgeCmd(), p.outboxCmd(), p.serviceCmd(), p.versionCmd(), rulebookCommand(), p.manpageCmd(), exitCodesTopic())
 	root.AddCommand(p.relayCmd())
 	return root

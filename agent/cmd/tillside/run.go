@@ -24,7 +24,7 @@ import (
 
 func (p *program) runCmd() *cobra.Command {
 	var listen string
-	var asService bool
+	var asService, child bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Work beside the till until stopped",
@@ -49,11 +49,14 @@ the data folder.`,
 			if file != "" {
 				log.Info("settings", "file", file)
 			}
-			if asService {
+			if asService && !child {
 				return installer.RunService(func(ctx context.Context) error { return p.work(ctx, s, log) })
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if isChild = child; child {
+				go func() { _, _ = io.Copy(io.Discard, p.in); stop() }()
+			}
 			done := make(chan error, 1)
 			go func() { done <- p.work(ctx, s, log) }()
 			select {
@@ -75,15 +78,27 @@ the data folder.`,
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "address instead of the settings' (port 0 takes a free one)")
 	cmd.Flags().BoolVar(&asService, "service", false, "run under the system's service manager")
+	cmd.Flags().BoolVar(&child, "child", false, "stop when standard input ends")
 	_ = cmd.Flags().MarkHidden("service")
+	_ = cmd.Flags().MarkHidden("child")
 	return cmd
 }
 
-// work runs the agent, and once more as a till when it was enrolled meanwhile.
+// work runs the agent: the program that the shelf names, and once more as a
+// till when it was enrolled meanwhile.
 func (p *program) work(ctx context.Context, s *configs.Agent, log *slog.Logger) error {
+	if err := p.choose(ctx, s.Data, log); err != nil {
+		return err
+	}
 	for {
 		err := p.workOnce(ctx, s, log)
-		if !errors.Is(err, agent.ErrEnrolled) || ctx.Err() != nil {
+		switch {
+		case errors.Is(err, agent.ErrRestart) && ctx.Err() == nil:
+			if err := p.restart(ctx, s.Data, log); err != nil {
+				return err
+			}
+		case errors.Is(err, agent.ErrEnrolled) && ctx.Err() == nil:
+		default:
 			return err
 		}
 	}
@@ -95,7 +110,8 @@ func (p *program) workOnce(ctx context.Context, s *configs.Agent, log *slog.Logg
 	// cash software: collect early, keep a soft ceiling.
 	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(96 << 20)
-	a, err := agent.Open(agent.Options{Settings: *s, Version: p.version, Log: log, Check: checkInChild, Built: built()})
+	shelf, _ := p.shelf(s.Data)
+	a, err := agent.Open(agent.Options{Settings: *s, Version: p.version, Log: log, Check: checkInChild, Shelf: shelf, Built: built()})
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/tillside/tillside/sync/central/keys"
 	"github.com/tillside/tillside/sync/central/ledger"
 	"github.com/tillside/tillside/sync/central/members"
+	"github.com/tillside/tillside/sync/central/release"
 	"github.com/tillside/tillside/sync/hub"
 	"github.com/tillside/tillside/sync/wire"
 )
@@ -79,6 +80,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+wire.ProgramPath+"{sha256}", a.program)
 	mux.HandleFunc("POST "+wire.EnrolPath, a.enrol)
 	mux.Handle("GET "+wire.SyncPath, a.certified(cfg.Sync))
 	mux.HandleFunc("POST "+wire.CertificatePath, a.certificate)
@@ -268,6 +270,18 @@ func (a *api) syncURL(r *http.Request) string {
 		scheme = "wss"
 	}
 	return (&url.URL{Scheme: scheme, Host: r.Host, Path: wire.SyncPath}).String()
+}
+
+// program gives a till the program that a signed list names.
+func (a *api) program(w http.ResponseWriter, r *http.Request) {
+	path, ok := release.File(a.DB.Dir(), r.PathValue("sha256"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	// A slow line takes longer than any other answer may.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Hour))
+	http.ServeFile(w, r, path)
 }
 
 func (a *api) health(w http.ResponseWriter, r *http.Request) {

@@ -52,7 +52,7 @@ becomes the folder's owner for them.`,
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "settings file (TOML)")
 	root.PersistentFlags().StringVar(&p.dataDir, "data", "", "data folder (default: from the settings, else the system's place)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), keysCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand(), manpageCommand())
+	root.AddCommand(runCommand(p), tillCommand(p), membersCommand(p), rulebookCommand(p), keysCommand(p), releaseCommand(p), ledgerCommand(p), accessCommand(p), configCommand(p), backupCommand(p), versionCommand(), manpageCommand())
 	return root
 }
 
