@@ -182,7 +182,9 @@ func TestProgramIsReplacedAndGoesBack(t *testing.T) {
 	if code, out, errs := run("update", "--data", dir, releaseFile(t, 2, "3", []byte("#!/bin/sh\nexit 3\n"), nil)); code != 0 {
 		t.Fatalf("%d %s %s", code, out, errs)
 	}
-	until("3 goes back", func(s update.State) bool { return len(s.Failed) == 1 && s.Current != nil && s.Current.Version == "2" && s.Trial == nil })
+	until("3 goes back", func(s update.State) bool {
+		return len(s.Failed) == 1 && s.Current != nil && s.Current.Version == "2" && s.Trial == nil
+	})
 	if v, _ := version(); v != "2" {
 		t.Fatal(v)
 	}
