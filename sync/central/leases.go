@@ -245,7 +245,7 @@ func (l *leaser) balance(tx *db.Tx, p *programme, id loyalty.MemberID, wallet st
 		}
 		want -= want % 100 // whole points: nobody spends hundredths at a till
 		k := keepers[store]
-		if want < l.t.Least || out[store] > want*3/4 || k == nil || !slices.Contains(online, k.ID) {
+		if want < l.t.Least || out[store] > want*19/20 || k == nil || !slices.Contains(online, k.ID) {
 			continue // enough is out; small changes are not worth a message
 		}
 		n, err := l.grant(tx, p, id, wallet, min(want-out[store], have.Available), k)

@@ -83,7 +83,9 @@ func (g *giver) take() {
 		for _, raw := range items {
 			var c wire.CommandItem
 			var q wire.QuotaGrant
-			if err := json.Unmarshal(raw, &c); err != nil || c.Do != wire.CommandQuota {
+			if err := json.Unmarshal(raw, &c); err == nil && c.Do == wire.CommandStore {
+				continue // who the tills of the store are
+			} else if err != nil || c.Do != wire.CommandQuota {
 				return fmt.Errorf("command %s: %w", raw, err)
 			}
 			if err := json.Unmarshal(c.Args, &q); err != nil {
