@@ -356,3 +356,138 @@ func TestStrangersInTheShopsNetwork(t *testing.T) {
 	}))
 	s.must(chain.Until(func() (bool, error) { return len(one.Agent.StoreTills()) == 0, nil }))
 }
+
+// Each limit of the rulebook has its reason, and what it leaves is offered.
+func TestLimitsWithoutALink(t *testing.T) {
+	s := newStory(t, "")
+	a := s.till("A", "1")
+	const card = "2000000125008"
+	m := s.member(card, 1000_00, map[*chain.Till]int{a: 3})
+	s.want(m, 500_00, 500_00, 0)
+	s.must(a.Cut())
+	ask := func(want loyalty.Points, reason string, euros int, points loyalty.Points, more map[string]any) sold {
+		t.Helper()
+		x := s.authorise(a, card, euros, points, more)
+		s.must(x.err)
+		if spentOf(x.held.Result) != want || x.held.Spend.LimitedBy != reason {
+			t.Errorf("asked for %s: gave %s, limited by %q (%s); want %s, %q", points, spentOf(x.held.Result), x.held.Spend.LimitedBy, x.held.SpendNote, want, reason)
+		}
+		return x
+	}
+	voided := func(x sold) { s.void(a, &x) }
+	voided(ask(300_00, "offline_points", 100, 400_00, nil))
+	voided(ask(60_00, "offline_percent", 2, 100_00, nil)) // 30 % of 2.00
+	x := ask(100_00, "offline_points", 100, 100_00, nil)
+	s.capture(a, &x)
+	s.must(x.err)
+	s.Clock.Add(11 * time.Minute)
+	x = ask(100_00, "offline_points", 100, 100_00, nil)
+	s.capture(a, &x)
+	s.must(x.err)
+	s.Clock.Add(11 * time.Minute)
+	// Two the centre has not seen: the third wants a second proof.
+	voided(ask(0, "proof_needed", 100, 100_00, nil))
+	if y := s.authorise(a, card, 100, 100_00, map[string]any{"proof": "48999999999"}); y.err == nil {
+		t.Error("somebody else's phone number is a proof")
+	}
+	x = ask(100_00, "offline_points", 100, 100_00, map[string]any{"proof": "48600100200"})
+	s.capture(a, &x)
+	s.must(x.err)
+	s.Clock.Add(11 * time.Minute)
+	voided(ask(0, "offline_count", 100, 100_00, map[string]any{"proof": "48600100200"}))
+	// Back in touch, and cut off again: the count begins anew, the day's does not.
+	s.must(a.Heal())
+	s.must(s.Settle())
+	s.must(a.Cut())
+	voided(ask(0, "day_count", 100, 100_00, nil))
+	s.Clock.Add(25 * time.Hour)
+	voided(ask(100_00, "lease", 100, 100_00, nil)) // 60 % of the 700 she has left, less what the store spent
+	s.Clock.Add(3 * 24 * time.Hour)
+	voided(ask(0, "snapshot_old", 100, 100_00, nil))
+	// A typed number never pays without a link.
+	var who till.MemberAnswer
+	s.must(a.Cash.Call(t.Context(), http.MethodPost, "/v1/identify", "", map[string]any{"input": card}, &who))
+	var held till.SaleAnswer
+	s.must(a.Cash.Call(t.Context(), http.MethodPost, "/v1/receipts/typed/authorise", "typed", basket(who.Member.Token, 100, 100_00, nil), &held))
+	if spentOf(held.Result) != 0 || held.Spend.LimitedBy != "card_typed" {
+		t.Errorf("typed: %+v", held.Spend)
+	}
+	s.must(a.Heal())
+	s.must(s.Settle())
+	s.must(s.Verify())
+}
+
+// The agent stops between authorise and capture: the hold is still there, and
+// is captured, voided or given back, once (I5). A lease asked back meanwhile
+// keeps what the hold keeps.
+func TestLeaseHoldOverARestart(t *testing.T) {
+	for _, end := range []string{"capture", "void"} {
+		t.Run(end, func(t *testing.T) {
+			s := newStory(t, roomy)
+			a := s.till("A", "1")
+			const card = "2000000125008"
+			m := s.member(card, 1000_00, map[*chain.Till]int{a: 1})
+			s.must(a.Cut())
+			x := s.authorise(a, card, 100, 200_00, nil)
+			s.must(x.err)
+			s.must(a.Stop())
+			s.must(a.Start())
+			s.must(a.Heal())
+			s.must(s.Write(func(tx *db.Tx) error {
+				_, err := s.Centre.Ledger().RecallMember(tx, m, "points")
+				return err
+			}))
+			s.must(s.Settle())
+			if end == "capture" {
+				s.capture(a, &x)
+				s.must(x.err)
+			} else {
+				s.void(a, &x)
+			}
+			s.must(s.Settle())
+			b, err := s.Balance(m)
+			s.must(err)
+			want := loyalty.Points(0)
+			if end == "capture" {
+				want = 200_00
+			}
+			if b.Spent != want || b.Available+b.Leased != 1000_00-want || b.Lost != 0 {
+				t.Errorf("%+v; want %s spent", b, want)
+			}
+			s.must(s.Verify())
+			s.noFindings()
+		})
+	}
+}
+
+// The negative control: a centre that takes leases back because their day has
+// passed books a loss that the real one does not.
+func TestTimeBasedTakeBackIsFoundOut(t *testing.T) {
+	for _, wrong := range []bool{false, true} {
+		s := newStory(t, roomy)
+		a, web := s.till("A", "1"), s.till("W", "1")
+		const card = "2000000125008"
+		m := s.member(card, 1000_00, map[*chain.Till]int{a: 1})
+		s.must(a.Cut())
+		x := s.sell(a, card, 300_00)
+		s.must(x.err)
+		s.Clock.Add(2 * 24 * time.Hour)
+		if wrong { // as if the day of the lease were its end at the centre too
+			s.must(s.Write(func(tx *db.Tx) error {
+				_, err := s.Centre.Ledger().ReturnSilent(tx, s.Clock.Now())
+				return err
+			}))
+		}
+		s.must(s.Settle())
+		y := s.authorise(web, card, 10_000, 1000_00, nil)
+		s.must(y.err)
+		s.capture(web, &y)
+		s.must(a.Heal())
+		s.must(s.Settle())
+		b, err := s.Balance(m)
+		s.must(err)
+		if lost := b.Lost != 0; lost != wrong {
+			t.Errorf("taken back by time: %v; the ledger has %+v", wrong, b)
+		}
+	}
+}
