@@ -125,7 +125,7 @@ func blocks(t *testing.T, name string, h *powercut.History, s *shop) {
 	c := newCrew(t, "verify", s.calls, 1)
 	base := scratch(t)
 	at := t.TempDir()
-	end := time.Now().Add(min(share(4), pick(8*time.Second, time.Hour)))
+	end := time.Now().Add(min(share(2), pick(8*time.Second, time.Hour)))
 	began := time.Now()
 	ready, points := false, 0
 	j := job{Token: s.token, Dir: filepath.Join(at, "data")}

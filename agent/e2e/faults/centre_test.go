@@ -325,7 +325,7 @@ func TestPowerCutAtTheCentre(t *testing.T) {
 	h := f.disk.History()
 	step, k := pick(4, 1), pick(3, 5)
 	began := time.Now()
-	c, points := f.cuts(t, h, step, someSeeds(k), began.Add(share(12)), false)
+	c, points := f.cuts(t, h, step, someSeeds(k), began.Add(share(8)), false)
 	for _, b := range c.bad {
 		t.Error(b)
 	}

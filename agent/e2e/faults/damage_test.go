@@ -165,7 +165,7 @@ func TestDamageEverywhere(t *testing.T) {
 	seen := map[string]int{}
 	c := newCrew(t, "verify", s.calls, workers)
 	base := scratch(t)
-	end := time.Now().Add(share(10))
+	end := time.Now().Add(share(6))
 	files := []string{store.JournalFile, store.CacheFile, store.JournalFile + ".mirror", agent.IdentityFile, "tokens", "secret"}
 	kinds := []string{"bit", "zeros", "other place", "torn"}
 	regions := 0

@@ -58,7 +58,7 @@ func TestErrorAtEveryCall(t *testing.T) {
 		s.stop()
 		calls = s.disk.Calls()
 	})
-	end := time.Now().Add(share(25))
+	end := time.Now().Add(share(12))
 	step := pick(max(calls/4, 1), 1)
 	runs, refused, bad := 0, 0, 0
 	reached := 0

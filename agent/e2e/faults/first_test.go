@@ -43,7 +43,7 @@ func startAndStop(t *testing.T, host, token string, do func(s *shop)) (*powercut
 // everywhere looks at a history cut at every operation with some seeds.
 func everywhere(t *testing.T, r *recorded, seeds []uint64, change func(*job)) *crew {
 	t.Helper()
-	c, _ := r.cuts(t, r.h, pick(2, 1), seeds, time.Now().Add(5*time.Minute), false, change)
+	c, _ := r.cuts(t, r.h, pick(2, 1), seeds, time.Now().Add(max(share(3), time.Minute)), false, change)
 	for _, b := range c.bad {
 		t.Error(b)
 	}

@@ -254,7 +254,7 @@ func TestKills(t *testing.T) {
 	c := newChain(t, 2)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	end := time.Now().Add(share(25))
+	end := time.Now().Add(share(12))
 	var sellers sync.WaitGroup
 	var failed atomic.Value
 	for n, k := range c.tills {

@@ -131,7 +131,7 @@ func TestPowerCutAnywhere(t *testing.T) {
 		step = 4 // in the short form every fourth operation
 	}
 	began := time.Now()
-	c, points := r.cuts(t, r.h, step, someSeeds(k), began.Add(share(45)), false, nil)
+	c, points := r.cuts(t, r.h, step, someSeeds(k), began.Add(share(36)), false, nil)
 	for _, b := range c.bad {
 		t.Error(b)
 	}
