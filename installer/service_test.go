@@ -91,7 +91,7 @@ func TestUnits(t *testing.T) {
 		t.Error("data folder is not filled in right")
 	}
 	relay := RelayUnit()
-	if strings.Contains(relay, "notify") || strings.Contains(relay, "Watchdog") || !strings.Contains(relay, "ExecStart=/usr/bin/tillside relay\n") {
+	if strings.Contains(relay, "Watchdog") || !strings.Contains(relay, "ExecStart=/usr/bin/tillside relay --service\n") || !strings.Contains(relay, "RuntimeDirectory=tillside\n") {
 		t.Errorf("the relay's unit:\n%s", relay)
 	}
 	for _, p := range []string{PackageUnit(), relay} {

@@ -43,9 +43,10 @@ func PackageUnit() string {
 
 // RelayUnit is the unit of the pass-through on the printer line, which is a
 // process of its own so that printing goes on while the agent is updated. It
-// has the agent's sandbox, and is disabled until a person enables it.
+// has the agent's sandbox and a folder for the port the cash program opens,
+// and is disabled until a person enables it.
 func RelayUnit() string {
 	return strings.NewReplacer("{{Description}}", "Tillside pass-through on the printer line",
-		"Type=notify\n", "Type=simple\n", "WatchdogSec=30\n", "", "OOMScoreAdjust=-200\n", "OOMScoreAdjust=-300\n",
-		execStart, packagedProgram+" relay").Replace(fill(packagedUser, ""))
+		"WatchdogSec=30\n", "", "OOMScoreAdjust=-200\n", "OOMScoreAdjust=-300\nRuntimeDirectory=tillside\nRuntimeDirectoryMode=0755\n",
+		execStart, packagedProgram+" relay --service").Replace(fill(packagedUser, ""))
 }
