@@ -11,11 +11,12 @@ import "math/bits"
 // part that reaches its cap keeps it, and the rest is shared anew among the
 // others.
 type split struct {
-	spare Spare
-	last  bool // ties go to the last part
-	rem   []uint64
-	order []int32
-	open  []int32
+	spare  Spare
+	last   bool // ties go to the last part
+	rem    []uint64
+	order  []int32
+	open   []int32
+	scaled []int64 // caps, in a currency's smallest unit
 }
 
 // Spare says who takes the units that do not divide.
@@ -67,6 +68,26 @@ func (s *split) share(total int64, weights, caps, out []int64) int64 {
 		return 0
 	}
 	return total
+}
+
+// money is share in steps of a currency's smallest unit, which all the
+// amounts are multiples of.
+func (s *split) money(unit, total int64, weights, caps, out []int64) int64 {
+	if unit == 1 {
+		return s.share(total, weights, caps, out)
+	}
+	if caps != nil {
+		s.scaled = append(s.scaled[:0], caps...)
+		for i := range s.scaled {
+			s.scaled[i] /= unit
+		}
+		caps = s.scaled
+	}
+	left := s.share(total/unit, weights, caps, out)
+	for i := range out {
+		out[i] *= unit
+	}
+	return left*unit + total%unit
 }
 
 // needsCap tells whether the exact share total*w/sum is at least room.

@@ -94,6 +94,7 @@ func (c *compiler) heading() {
 	if len(p.Currency) != 3 || strings.ToUpper(p.Currency) != p.Currency {
 		c.bad("programme.currency", "bad_value", strconv.Quote(p.Currency), "not a currency code", "use three capital letters such as \"GBP\"")
 	}
+	c.currency()
 	if p.Version < 0 {
 		c.bad("programme.version", "range", "", "a version below zero", "count up from 1")
 	}
@@ -387,7 +388,7 @@ func (c *compiler) redemption() {
 	for i := range c.doc.Redemption {
 		d := &c.doc.Redemption[i]
 		at := fmt.Sprintf("redemption[%d]", i)
-		w := way{Redemption: d, id: d.ID, wallet: c.wallet(at+".wallet", d.Wallet), sel: c.sel(at+".on", d.On)}
+		w := way{Redemption: d, id: d.ID, unit: smallest(c.doc.Programme.Currency), wallet: c.wallet(at+".wallet", d.Wallet), sel: c.sel(at+".on", d.On)}
 		if w.id == "" {
 			w.id = "redeem"
 		}

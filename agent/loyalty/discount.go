@@ -19,7 +19,7 @@ func (e *eval) base(l *lineState) Money {
 // take books a discount of the current rule on a line and returns it.
 func (e *eval) take(i int32, amount Money) Money {
 	l := &e.lines[i]
-	amount = min(amount, e.room(l))
+	amount = e.rb.set.whole(min(amount, e.room(l)))
 	if amount <= 0 {
 		return 0
 	}
@@ -158,7 +158,7 @@ func (e *eval) takeShared(total Money) {
 		return
 	}
 	e.out = grown(e.out, len(e.lineBuf))
-	e.split.share(int64(total), e.weights, e.caps, e.out)
+	e.split.money(e.rb.set.unit, int64(total), e.weights, e.caps, e.out)
 	for k, i := range e.lineBuf {
 		e.take(i, Money(e.out[k]))
 	}
@@ -278,9 +278,9 @@ func (p *newPrice) discount(e *eval) {
 		e.pickUnits(lines, units, true)
 		for k := range e.items {
 			it := &e.items[k]
-			n, ok := mulDiv(int64(p.Price), it.taken, priceToCent, e.rb.set.mode)
+			n, ok := e.rb.set.mulUnits(int64(p.Price), it.taken, priceToCent, e.rb.set.mode)
 			if it.weighed(e) {
-				n, ok = mulDiv(int64(p.Price), int64(e.lines[it.line].in.Quantity), oneUnit*priceToCent, e.rb.set.mode)
+				n, ok = e.rb.set.mulUnits(int64(p.Price), int64(e.lines[it.line].in.Quantity), oneUnit*priceToCent, e.rb.set.mode)
 			}
 			if ok {
 				e.take(it.line, it.value(e, it.taken)-Money(n))
@@ -295,7 +295,7 @@ func (p *newPrice) discount(e *eval) {
 
 func (e *eval) setPrice(i int32, price Price) {
 	l := &e.lines[i]
-	n, ok := mulDiv(int64(price), int64(l.in.Quantity), oneUnit*priceToCent, e.rb.set.mode)
+	n, ok := e.rb.set.mulUnits(int64(price), int64(l.in.Quantity), oneUnit*priceToCent, e.rb.set.mode)
 	if ok {
 		e.take(i, l.cur-Money(n))
 	}

@@ -310,7 +310,7 @@ func (e *eval) takeLine(i int) error {
 	if in.Price < 0 {
 		return bad("negative_price", "price", "a price below zero", "send a return as a negative quantity")
 	}
-	exact, ok := mulDiv(int64(in.Price), int64(in.Quantity), oneUnit*priceToCent, e.rb.set.grossMode)
+	exact, ok := e.rb.set.mulUnits(int64(in.Price), int64(in.Quantity), oneUnit*priceToCent, e.rb.set.grossMode)
 	if in.Amount != nil {
 		exact, ok = int64(*in.Amount), true
 	}
@@ -318,6 +318,9 @@ func (e *eval) takeLine(i int) error {
 		return bad("amount_range", "amount", "the line's amount is out of range", "check price and quantity")
 	}
 	l.gross = Money(exact)
+	if unit := Money(e.rb.set.unit); unit > 1 && (l.gross%unit != 0 || in.Discount%unit != 0) {
+		return bad("fraction", "amount", e.rb.doc.Programme.Currency+" has no parts of a unit", "send whole amounts")
+	}
 	if in.Quantity < 0 {
 		if e.rb.set.negative == negRefuse {
 			return bad("negative_quantity", "quantity", "a negative quantity in a sale", "send it to the returns call")
@@ -364,7 +367,7 @@ func (e *eval) takeLine(i int) error {
 
 // raiseFloor keeps the line at or above a price of one unit.
 func (e *eval) raiseFloor(l *lineState, unit Price) {
-	n, ok := mulDiv(int64(unit), int64(l.in.Quantity), oneUnit*priceToCent, Up)
+	n, ok := e.rb.set.mulUnits(int64(unit), int64(l.in.Quantity), oneUnit*priceToCent, Up)
 	if !ok {
 		n = maxAmount
 	}

@@ -36,7 +36,7 @@ func (it *item) value(e *eval, n int64) Money {
 	if n >= all {
 		return l.was
 	}
-	v, _ := mulDiv(int64(l.was), n, all, HalfUp)
+	v, _ := e.rb.set.mulUnits(int64(l.was), n, all, HalfUp)
 	return Money(v)
 }
 
@@ -133,7 +133,7 @@ func (e *eval) priceItems(pct Percent, amount Money, price *Price) {
 			if it.taken == 0 {
 				continue
 			}
-			n, ok := mulDiv(int64(*price), it.taken, priceToCent, e.rb.set.mode)
+			n, ok := e.rb.set.mulUnits(int64(*price), it.taken, priceToCent, e.rb.set.mode)
 			if !ok {
 				continue
 			}

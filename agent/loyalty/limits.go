@@ -231,7 +231,7 @@ func (e *eval) withinLimits(r *rule, mark int, given Money) Money {
 			left = room
 		}
 	}
-	if left <= 0 {
+	if left = e.rb.set.whole(left); left <= 0 {
 		*why = "limit"
 		return 0
 	}
@@ -259,7 +259,7 @@ func (e *eval) shrink(mark int, total Money) {
 	for _, a := range part {
 		e.weights = append(e.weights, int64(a.amount))
 	}
-	e.split.share(int64(total), e.weights, e.weights, e.out)
+	e.split.money(e.rb.set.unit, int64(total), e.weights, e.weights, e.out)
 	for k := range part {
 		a := &part[k]
 		back := a.amount - Money(e.out[k])

@@ -135,7 +135,7 @@ func (e *eval) resultLines(o *outcome) {
 			r.Totals.Tax += out.Tax
 		}
 		if e.rb.doc.Settings.SplitUnits {
-			out.Units = unitPrices(l.cur, wholeUnits(l.in))
+			out.Units = unitPrices(l.cur, wholeUnits(l.in), e.rb.set.unit)
 		}
 		r.Totals.Gross += l.gross
 		r.Totals.Redeemed += l.paid
@@ -182,7 +182,7 @@ func (e *eval) taxOn(a Money, l *Line) Money {
 	if err != nil || rate < 0 || rate > 100*hundredPct {
 		return 0
 	}
-	n, ok := mulDiv(int64(a), int64(rate), hundredPct, e.rb.set.mode)
+	n, ok := e.rb.set.mulUnits(int64(a), int64(rate), hundredPct, e.rb.set.mode)
 	if !ok {
 		e.fail(ErrOverflow)
 	}
@@ -191,12 +191,13 @@ func (e *eval) taxOn(a Money, l *Line) Money {
 
 // unitPrices tells the price of single units when net does not divide
 // evenly: the dearer ones first.
-func unitPrices(net Money, units int64) []UnitPrice {
-	if units < 2 || net < 0 || int64(net)%units == 0 {
+func unitPrices(net Money, units, unit int64) []UnitPrice {
+	n := int64(net) / unit
+	if units < 2 || net < 0 || n%units == 0 {
 		return nil
 	}
-	low, high := int64(net)/units, int64(net)%units
-	return []UnitPrice{{Quantity(high * oneUnit), Money(low + 1)}, {Quantity((units - high) * oneUnit), Money(low)}}
+	low, high := n/units, n%units
+	return []UnitPrice{{Quantity(high * oneUnit), Money((low + 1) * unit)}, {Quantity((units - high) * oneUnit), Money(low * unit)}}
 }
 
 // resultRules sums up the rules that fired, in order.

@@ -415,7 +415,9 @@ func (e *eval) takeBack(r *rule, over Money, why string) Money {
 		}
 	}
 	e.out = grown(e.out, len(e.weights))
-	took := over - Money(e.split.share(int64(over), e.weights, e.weights, e.out))
+	unit := Money(e.rb.set.unit)
+	over = (over + unit - 1) / unit * unit
+	took := over - Money(e.split.money(int64(unit), int64(over), e.weights, e.weights, e.out))
 	n := 0
 	for k := range e.allocs {
 		a := &e.allocs[k]

@@ -10,6 +10,7 @@ type way struct {
 	points Points // so many hundredths …
 	value  Money  // … pay this many minor units
 	block  Points
+	unit   int64 // the currency's smallest amount
 }
 
 // redeem finds the way to pay with points that is open, how much of it this
@@ -130,7 +131,7 @@ func (e *eval) payable(w *way) (Money, string) {
 		}
 		// A legal minimum price is to be paid in money.
 		most = min(most, l.cur-l.floor)
-		l.limit = max(most, 0)
+		l.limit = e.rb.set.whole(max(most, 0))
 		eligible += l.limit
 	}
 	value, why := eligible, excluded
@@ -173,7 +174,7 @@ func (w *way) worth(p Points) Money {
 	if !ok {
 		return 0
 	}
-	return Money(n)
+	return Money(n - n%w.unit)
 }
 
 // affordable is the most points that may be used for at most value.
@@ -249,7 +250,7 @@ func (e *eval) book(w *way, sp *Spending, want Points) {
 		}
 	}
 	e.out = grown(e.out, len(e.lineBuf))
-	e.split.share(int64(sp.Value), e.weights, e.caps, e.out)
+	e.split.money(e.rb.set.unit, int64(sp.Value), e.weights, e.caps, e.out)
 	e.weights = e.weights[:0]
 	for k, i := range e.lineBuf {
 		l := &e.lines[i]

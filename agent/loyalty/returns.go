@@ -109,12 +109,13 @@ func (rb *Rulebook) ReturnFor(orig *Result, already []*ReturnResult, lines []Ret
 // plan is how much of each line has come back before and comes back now.
 type returnPlan struct {
 	orig        *Result
+	unit        int64 // the currency's smallest amount
 	before, now []Quantity
 	whole       bool
 }
 
 func planReturn(orig *Result, already []*ReturnResult, lines []ReturnLine) (*returnPlan, error) {
-	p := &returnPlan{orig: orig, before: make([]Quantity, len(orig.Lines)), now: make([]Quantity, len(orig.Lines))}
+	p := &returnPlan{orig: orig, unit: smallest(orig.Currency), before: make([]Quantity, len(orig.Lines)), now: make([]Quantity, len(orig.Lines))}
 	at := make(map[string]int, len(orig.Lines))
 	for i := range orig.Lines {
 		at[orig.Lines[i].ID] = i
@@ -181,7 +182,7 @@ func (p *returnPlan) line(i int) ReturnedLine {
 	o := &p.orig.Lines[i]
 	l := ReturnedLine{ID: o.ID, SKU: o.SKU, Quantity: p.now[i]}
 	l.Spent = Points(p.share(i, int64(o.Spent)))
-	l.Tax = Money(p.share(i, int64(o.Tax)))
+	l.Tax = Money(p.share(i, int64(o.Tax)/p.unit) * p.unit)
 	before, after := p.parts(i, p.before[i]), p.parts(i, p.before[i]+p.now[i])
 	part := func(k int) Money { return Money(after[k] - before[k]) }
 	l.Net, l.Redeemed = part(0), part(1)
@@ -220,11 +221,13 @@ func (p *returnPlan) parts(i int, q Quantity) []int64 {
 	if q == o.Quantity {
 		return parts
 	}
-	all := int64(o.Gross)
+	all := int64(o.Gross) / p.unit
 	left := roundedPart(all, int64(q), int64(o.Quantity))
 	for k, amount := range parts {
-		parts[k] = roundedPart(amount, left, all)
-		left -= parts[k]
+		amount /= p.unit
+		n := roundedPart(amount, left, all)
+		parts[k] = n * p.unit
+		left -= n
 		all -= amount
 	}
 	return parts

@@ -56,6 +56,7 @@ type settings struct {
 	mode          Mode
 	grossMode     Mode
 	step          int64
+	unit          int64 // the currency's smallest amount
 	level         uint8
 	roundPrice    bool
 	negative      uint8
@@ -87,7 +88,7 @@ var modes = map[string]Mode{"": HalfUp, "half_up": HalfUp, "half_even": HalfEven
 func compileSettings(doc *Document) settings {
 	s := &doc.Settings
 	set := settings{
-		mode: modes[s.Rounding.Mode], step: max(1, int64(s.Rounding.Step)),
+		mode: modes[s.Rounding.Mode], step: max(smallest(doc.Programme.Currency), int64(s.Rounding.Step)), unit: smallest(doc.Programme.Currency),
 		roundPrice: s.Rounding.Of == "price", lineFloor: s.LineFloor,
 		taxExcluded: doc.Programme.Prices == "tax_excluded",
 		strictFrom:  s.Compare == "more_than",

@@ -12,6 +12,7 @@ type phrases struct {
 	given    string    // the reason of a rule that gave something
 	day      string    // how a date is written, as package time wants it
 	point    string    // decimal point
+	whole    bool      // amounts without digits after it
 	group    string    // between thousands
 	off      [2]string // around the amount of a discount
 	points   *template
@@ -34,6 +35,10 @@ type textSpan struct {
 
 // phrasesFor picks the language of one pricing.
 func (rb *Rulebook) phrasesFor(in *Input) *phrases {
+	all := languages
+	if rb.set.unit > 1 {
+		all = wholeLanguages
+	}
 	lang := in.Language
 	if lang == "" && in.Member != nil {
 		lang = in.Member.Language
@@ -41,18 +46,29 @@ func (rb *Rulebook) phrasesFor(in *Input) *phrases {
 	if lang == "" {
 		lang = rb.defaultLang
 	}
-	if p := languages[lang]; p != nil {
+	if p := all[lang]; p != nil {
 		return p
 	}
 	lang, _, _ = strings.Cut(lang, "-")
-	if p := languages[lang]; p != nil {
+	if p := all[lang]; p != nil {
 		return p
 	}
-	if p := languages[rb.defaultLang]; p != nil {
+	if p := all[rb.defaultLang]; p != nil {
 		return p
 	}
-	return languages["en"]
+	return all["en"]
 }
+
+// wholeLanguages write amounts of a currency that has no minor unit.
+var wholeLanguages = func() map[string]*phrases {
+	all := map[string]*phrases{}
+	for lang, p := range languages {
+		q := *p
+		q.whole = true
+		all[lang] = &q
+	}
+	return all
+}()
 
 // appendValue writes a value as people of this language read it: grouped by
 // thousands, whole points without zeros, money always with two digits.
@@ -75,7 +91,7 @@ func (p *phrases) appendNumber(b []byte, n int64, digits int, keepZeros bool) []
 	whole := len(s)
 	if digits > 0 {
 		whole -= digits + 1
-		if !keepZeros && (digits != pointsDigits || n%100 == 0) {
+		if (!keepZeros || p.whole) && (digits != pointsDigits || n%100 == 0) {
 			for len(s) > whole && (s[len(s)-1] == '0' || s[len(s)-1] == '.') {
 				last := s[len(s)-1]
 				s = s[:len(s)-1]
