@@ -162,7 +162,7 @@ func TestSameWork(t *testing.T) {
 // BenchmarkBesideExpr runs both in turns and reports how many times slower
 // the expressions are; the goal is at least 10.
 func BenchmarkBesideExpr(b *testing.B) {
-	for _, rules := range []int{100, 1000} {
+	for _, rules := range []int{100, 1000, 10_000} {
 		rs := rulesOf(rules)
 		rb, ps := typed(b, rs), expressions(b, rs)
 		for _, lines := range []int{5, 50, 200} {
