@@ -101,7 +101,7 @@ func TestConsoleAfterASale(t *testing.T) {
 		}
 	}
 	b.do(chromedp.Navigate("https://" + c.address("centre") + "/members?q=2000000000077&lang=en"))
-	visit("member", b.eval("document.querySelector('main td a').getAttribute('href')"), "Maria", "118.90")
+	visit("member", b.eval("document.querySelector('main td a').getAttribute('href')"), "Maria", "128.90")
 	visit("rulebooks", "/rulebooks", "grocer")
 	visit("rulebook", "/rulebooks/1", "dairy-week")
 	visit("attention", "/attention")
