@@ -17,6 +17,7 @@ import (
 	"github.com/tillside/tillside/agent/health"
 	"github.com/tillside/tillside/agent/internal/private"
 	"github.com/tillside/tillside/agent/internal/rungroup"
+	"github.com/tillside/tillside/agent/local"
 	"github.com/tillside/tillside/agent/pages"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/till"
@@ -94,7 +95,8 @@ type Agent struct {
 	devices  *deviceSet
 	link     *link
 	till     *till.Till
-	listener net.Listener
+	listener net.Listener // nil: TCP is off
+	socket   net.Listener // nil: none
 	server   *http.Server
 	served   chan struct{} // closed when the HTTP side has ended
 	faults   chan wire.DeviceFault
@@ -120,6 +122,7 @@ func Open(o Options) (*Agent, error) {
 	if o.Registry == nil {
 		o.Registry = all.Registry()
 	}
+	apart := o.Host.Listen != nil // a machine that is not this one
 	o.Host = o.Host.orReal()
 	if err := o.Settings.Check(); err != nil {
 		return nil, err
@@ -134,6 +137,9 @@ func Open(o Options) (*Agent, error) {
 	}
 	a := &Agent{o: o, log: o.Log, dir: o.Settings.Data, health: &health.Tracker{Now: o.Now},
 		served: make(chan struct{}), faults: make(chan wire.DeviceFault, 64)}
+	if apart {
+		a.o.Settings.API.Socket = configs.Off
+	}
 	err := a.open()
 	if err != nil && store.IsFull(err) && a.ballast != nil {
 		// Started on a full disk: what was kept back is for this.
@@ -174,6 +180,12 @@ func (a *Agent) open() (err error) {
 	}
 	if err := a.buildTill(); err != nil {
 		return err
+	}
+	if err := a.openSocket(); err != nil {
+		return err
+	}
+	if a.o.Settings.API.Listen == configs.Off {
+		return nil
 	}
 	if a.listener, err = listen(a.o.Host, a.o.Settings.API.Listen); err != nil {
 		return err
@@ -296,7 +308,7 @@ func (a *Agent) buildTill() error {
 	s := a.o.Settings
 	a.link = &link{budget: time.Duration(s.Centre.Budget), now: a.o.Now, since: a.o.Now(), queue: a.queue}
 	c := till.Config{Version: a.o.Version, Language: s.Language, PhonePrefix: s.PhonePrefix, TokenKey: key, Header: s.Slip.Header, Idle: s.Display.Idle, WholeSlip: s.Slip.Content == "receipt",
-		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Patience: time.Duration(s.Slip.Patience),
+		Practice: s.API.Practice == "on", MaxBody: s.API.MaxBody, Origins: s.API.Origins, Users: s.API.Users, Patience: time.Duration(s.Slip.Patience),
 		Journal: a.journal, Cache: a.cache, Rules: a.rules.Rules, Barred: a.barred, Contact: a.contact.at, Acked: a.acked, Trusted: a.clock.trusted, Closed: a.closed, Link: a.link, Devices: a.devices, Programs: till.OpenPrograms(a.dir),
 		Health: a.health, Log: a.log, Now: a.o.Now, Time: a.clock.best}
 	if c.Tills, err = a.openStoreLAN(); err != nil {
@@ -358,8 +370,13 @@ func (a *Agent) queue() (uint64, int, time.Time) {
 	return st.Queued, st.Parked, st.Oldest
 }
 
-// Addr is where the agent listens.
-func (a *Agent) Addr() net.Addr { return a.listener.Addr() }
+// Addr is where the agent listens: TCP, or the socket when TCP is off.
+func (a *Agent) Addr() net.Addr {
+	if a.listener == nil {
+		return a.socket.Addr()
+	}
+	return a.listener.Addr()
+}
 
 // Till is the counter, for tests.
 func (a *Agent) Till() *till.Till { return a.till }
@@ -452,9 +469,17 @@ func (a *Agent) name() string {
 func (a *Agent) serve(ctx context.Context) error {
 	defer close(a.served)
 	a.server = &http.Server{Handler: a.till.Handler(pages.Handler()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
-	ended := make(chan error, 1)
-	go func() { ended <- a.server.Serve(a.listener) }()
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ConnContext: local.Context, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	var on []net.Listener
+	for _, l := range []net.Listener{a.listener, a.socket} {
+		if l != nil {
+			on = append(on, l)
+		}
+	}
+	ended := make(chan error, len(on))
+	for _, l := range on {
+		go func() { ended <- a.server.Serve(l) }()
+	}
 	select {
 	case err := <-ended:
 		return err
@@ -466,7 +491,9 @@ func (a *Agent) serve(ctx context.Context) error {
 	if err := a.server.Shutdown(grace); err != nil {
 		a.server.Close()
 	}
-	<-ended
+	for range on {
+		<-ended
+	}
 	return ctx.Err()
 }
 
@@ -570,6 +597,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 // Close releases everything. After a Run that ended by its context the stop
 // was clean.
 func (a *Agent) Close() error {
+	if a.socket != nil {
+		a.socket.Close()
+		if err := os.Remove(filepath.Join(a.dir, SocketFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			a.log.Warn("socket file", "error", err)
+		}
+	}
 	if a.listener != nil {
 		a.listener.Close() // Shutdown closed it already, or Run never ran
 	}
@@ -592,8 +625,10 @@ func (a *Agent) closeFiles() error {
 	if a.cache != nil {
 		errs = append(errs, a.cache.Close())
 	}
-	if a.listener != nil {
-		a.listener.Close()
+	for _, l := range []net.Listener{a.listener, a.socket} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	if a.lan.store != nil {
 		a.lan.store.Close()

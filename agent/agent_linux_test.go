@@ -59,7 +59,10 @@ func rulebook(t testing.TB) []byte {
 	return b
 }
 
-func newCounter(t *testing.T) *counter {
+func newCounter(t *testing.T) *counter { return newCounterWith(t, nil) }
+
+// newCounterWith makes one whose settings were changed.
+func newCounterWith(t *testing.T, change func(*configs.Agent)) *counter {
 	c := &counter{t: t, dir: t.TempDir(), scanner: emulator.NewScanner(emulator.ScannerSettings{}),
 		printer: emulator.NewPrinter(emulator.PrinterSettings{}), display: emulator.NewDisplay(emulator.DisplaySettings{}), cables: map[string]*emulator.Cable{}}
 	ports := t.TempDir()
@@ -80,6 +83,9 @@ func newCounter(t *testing.T) *counter {
 	}
 	c.token = agenttest.Folder(t, c.dir, "ws://127.0.0.1:1/v1/sync", rulebook(t), map[string]*loyalty.Member{
 		annasCard: {ID: 0x1234, FirstName: "Anna", Wallets: map[string]loyalty.Balance{"points": {Active: 10000}}}})
+	if change != nil {
+		change(&s)
+	}
 	a, err := agent.Open(agent.Options{Settings: s, Version: "test", Log: slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)

@@ -46,8 +46,19 @@ type Agent struct {
 // API is the localhost interface for cash software and the pages.
 type API struct {
 	// Listen is a loopback address and port; port 0 takes a free one, which
-	// is then written to the file `address` in the data folder.
+	// is then written to the file `address` in the data folder. off: no TCP, for
+	// a till whose cash software uses the socket and which needs no cashier's page.
 	Listen string `toml:"listen"`
+	// Socket is the Unix socket (Linux) or the name of the pipe (Windows,
+	// \\.\pipe\NAME), where the system says who calls. Empty: api.sock in the
+	// service's runtime folder, else in the data folder; on Windows a pipe named
+	// after the data folder. off: none.
+	Socket string `toml:"socket"`
+	// SocketGroup is the group whose members may use the socket; empty: only the
+	// agent's user and administrators.
+	SocketGroup string `toml:"socket_group"`
+	// Users may call over the socket without a token, known by their user name.
+	Users []string `toml:"users"`
 	// Origins are further web origins that may call, besides the agent's own
 	// pages: a cash program which is itself a web page. Exact matches only.
 	Origins []string `toml:"origins"`
@@ -220,6 +231,9 @@ type FilesXML struct {
 // Encodings a file may be declared to be in; auto finds out.
 var Encodings = []string{"auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1250", "windows-1251", "cp866", "cp852", "mazovia", "iso-8859-2", "koi8-r"}
 
+// Off switches api.listen or api.socket off.
+const Off = "off"
+
 // Languages the agent speaks.
 var Languages = []string{"en", "ru", "pl"}
 
@@ -286,7 +300,14 @@ func (a *Agent) check(bad func(field, found, remedy string)) {
 	if len(a.PhonePrefix) > 3 || strings.Trim(a.PhonePrefix, "0123456789") != "" {
 		bad("phone_prefix", show(a.PhonePrefix), "want a country code of 1 to 3 digits such as \"48\"")
 	}
-	checkListen(bad, "api.listen", a.API.Listen)
+	if a.API.Listen != Off {
+		checkListen(bad, "api.listen", a.API.Listen)
+	} else if a.API.Socket == Off {
+		bad("api.listen", show(a.API.Listen), "nobody could call: socket is off as well")
+	}
+	if s := a.API.Socket; s != "" && s != Off && !absolute(s) {
+		bad("api.socket", show(s), "want an absolute path, off, or nothing")
+	}
 	oneOf(bad, "api.practice", a.API.Practice, []string{"on", "off"})
 	between(bad, "api.max_body", a.API.MaxBody, 64<<10, 16<<20)
 	for i, o := range a.API.Origins {

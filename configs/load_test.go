@@ -21,7 +21,7 @@ func TestSampleIsTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := DefaultAgent()
-	got.API.Origins, got.Store.Peers, got.Slip.Header, got.Display.Idle = nil, nil, nil, nil // [] in the file, nil in the default
+	got.API.Origins, got.API.Users, got.Store.Peers, got.Slip.Header, got.Display.Idle = nil, nil, nil, nil, nil // [] in the file, nil in the default
 	got.Files.CSV.Columns, got.Files.CSV.Fields, got.Files.XML.Fields, got.Files.Words = nil, nil, nil, nil
 	pt := &got.Passthrough
 	pt.Options, pt.Ends, pt.Tenders, pt.Patterns = nil, nil, nil, want.Passthrough.Patterns

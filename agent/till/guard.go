@@ -4,7 +4,10 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/tillside/tillside/agent/local"
 )
 
 // SetAddress tells the till where it is reached, once it listens. Only
@@ -33,7 +36,16 @@ func (t *Till) SetAddress(addr net.Addr) {
 }
 
 // guard lets nothing through that a web page or another host could send.
+//
+// The socket is beyond the reach of pages and hosts; a request with an Origin
+// that comes over it all the same is somebody's proxy, and is refused.
 func (t *Till) guard(r *http.Request) *Error {
+	if _, socket, _ := local.PeerOf(r.Context()); socket {
+		if _, sent := r.Header["Origin"]; sent {
+			return refuse("bad_origin")
+		}
+		return nil
+	}
 	t.hostMu.RLock()
 	defer t.hostMu.RUnlock()
 	if !t.hosts[strings.ToLower(r.Host)] {
@@ -56,8 +68,25 @@ func (t *Till) guard(r *http.Request) *Error {
 	return nil
 }
 
-// caller tells which program makes a request, if it may make this call.
+// caller tells which program makes a request, if it may make this call: by its
+// token, or over the socket by the user it runs as. The agent's own user and the
+// administrator are the commands of this program; users of the settings need no
+// token either.
 func (t *Till) caller(r *http.Request, call string) (string, *Error) {
+	peer, socket, err := local.PeerOf(r.Context())
+	if socket && r.Header.Get("Authorization") == "" {
+		switch {
+		case err != nil:
+			t.c.Log.Warn("caller not known", "error", err)
+		case peer.Own:
+			return "tillside", nil
+		case slices.Contains(t.c.Users, peer.User):
+			return "user:" + peer.User, nil
+		default:
+			t.c.Log.Warn("request refused", "code", "unauthorised", "user", peer.User, "pid", peer.PID)
+		}
+		return "", refuse("unauthorised")
+	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok && r.URL.Path == "/v1/events" {
 		token = bearerProtocol(r)

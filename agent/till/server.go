@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/tillside/tillside/agent/local"
 )
 
 // request is one authorised call.
@@ -239,6 +241,18 @@ func clip(s string) string {
 	return s
 }
 
+// logCall has every call in the log with who made it. Bodies are nobody's business.
+func (t *Till) logCall(r *http.Request, rt *route, caller string) {
+	attrs := []any{"call", rt.name, "caller", caller}
+	if peer, socket, err := local.PeerOf(r.Context()); socket && err == nil {
+		attrs = append(attrs, "user", peer.User, "pid", peer.PID)
+	}
+	if id := r.PathValue("id"); id != "" {
+		attrs = append(attrs, "id", clip(id))
+	}
+	t.c.Log.Info("called", attrs...)
+}
+
 // serve runs one call of the table.
 func (t *Till) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	start := t.c.Now()
@@ -255,6 +269,7 @@ func (t *Till) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 			return
 		}
 		req.caller = caller
+		t.logCall(r, rt, caller)
 	}
 	switch rt.name {
 	case "events":

@@ -136,6 +136,7 @@ type Config struct {
 	Practice    bool
 	MaxBody     int
 	Origins     []string
+	Users       []string      // who may call over the socket without a token
 	Patience    time.Duration // of a slip for its printer
 	Journal     *store.Journal
 	Cache       *store.Cache

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tillside/tillside/agent"
+	"github.com/tillside/tillside/agent/local"
 	"github.com/tillside/tillside/agent/till"
 )
 
@@ -31,23 +34,34 @@ func address(dir string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// ask makes one reading call to the running agent. Whoever may read its secret
-// may do that.
+// ask makes one reading call to the running agent: over its socket, where the
+// system says who we are, or over TCP with what only those know who may read the
+// agent's secret.
 func ask(dir, path string, into any) error {
-	addr, err := address(dir)
-	if err != nil {
-		return err
-	}
-	secret, err := os.ReadFile(filepath.Join(dir, agent.SecretFile))
-	if err != nil {
-		return fmt.Errorf("read secret: %w", err)
+	var t http.Transport
+	addr, token := "localhost", ""
+	if b, err := os.ReadFile(filepath.Join(dir, agent.SocketFile)); err == nil {
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return local.Dial(ctx, strings.TrimSpace(string(b)))
+		}
+	} else {
+		if addr, err = address(dir); err != nil {
+			return err
+		}
+		secret, err := os.ReadFile(filepath.Join(dir, agent.SecretFile))
+		if err != nil {
+			return fmt.Errorf("read secret: %w", err)
+		}
+		token = "Bearer " + till.LocalToken(secret)
 	}
 	req, err := http.NewRequest(http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+till.LocalToken(secret))
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: nil}}
+	if token != "" {
+		req.Header.Set("Authorization", token)
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &t}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {

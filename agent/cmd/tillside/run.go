@@ -115,7 +115,11 @@ func (p *program) workOnce(ctx context.Context, s *configs.Agent, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "listening on http://%s\n", a.Addr())
+	if a.Addr().Network() == "tcp" {
+		fmt.Fprintf(p.out, "listening on http://%s\n", a.Addr())
+	} else {
+		fmt.Fprintf(p.out, "listening on %s\n", a.Addr())
+	}
 	installer.Ready()
 	watched, stopWatch := context.WithCancel(ctx)
 	defer stopWatch()
