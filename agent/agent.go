@@ -169,6 +169,12 @@ func (a *Agent) open() (err error) {
 	if a.id, err = LoadIdentity(a.dir); err != nil {
 		return err
 	}
+	for _, name := range []string{IdentityFile, SecretFile} {
+		// Written by a command, which had nothing to seal with, or before there was.
+		if err := private.Reseal(filepath.Join(a.dir, name)); err != nil {
+			a.log.Warn("not sealed", "file", name, "error", err)
+		}
+	}
 	if a.creds, err = newCredentials(a.dir, a.o.Settings.Centre.CAFile, a.id); err != nil {
 		return err
 	}

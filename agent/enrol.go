@@ -53,7 +53,7 @@ func (p *Pending) String() string {
 
 // LoadPending reads the enrolment on its way; nil when there is none.
 func LoadPending(dir string) (*Pending, error) {
-	b, err := os.ReadFile(filepath.Join(dir, PendingFile))
+	b, err := private.ReadSealed(filepath.Join(dir, PendingFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -72,7 +72,7 @@ func (p *Pending) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return private.WriteFile(filepath.Join(dir, PendingFile), append(b, '\n'))
+	return private.WriteSealed(filepath.Join(dir, PendingFile), append(b, '\n'))
 }
 
 // EnrolError is the centre's refusal of an enrolment.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -45,7 +44,7 @@ func (i *Identity) String() string {
 
 // LoadIdentity reads who this till is; nil when it is not enrolled.
 func LoadIdentity(dir string) (*Identity, error) {
-	b, err := os.ReadFile(filepath.Join(dir, IdentityFile))
+	b, err := private.ReadSealed(filepath.Join(dir, IdentityFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -68,13 +67,13 @@ func (i *Identity) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return private.WriteFile(filepath.Join(dir, IdentityFile), append(b, '\n'))
+	return private.WriteSealed(filepath.Join(dir, IdentityFile), append(b, '\n'))
 }
 
 // secret reads the key of member tokens, making it at the first start.
 func secret(dir string) ([]byte, error) {
 	path := filepath.Join(dir, SecretFile)
-	b, err := os.ReadFile(path)
+	b, err := private.ReadSealed(path)
 	if err == nil && len(b) == 32 {
 		return b, nil
 	}
@@ -83,8 +82,13 @@ func secret(dir string) ([]byte, error) {
 	}
 	b = make([]byte, 32)
 	rand.Read(b)
-	if err := private.WriteFile(path, b); err != nil {
+	if err := private.WriteSealed(path, b); err != nil {
 		return nil, fmt.Errorf("write secret: %w", err)
 	}
 	return b, nil
+}
+
+// ReadSecret gives the key of member tokens to the commands of this program.
+func ReadSecret(dir string) ([]byte, error) {
+	return private.ReadSealed(filepath.Join(dir, SecretFile))
 }

@@ -71,10 +71,11 @@ type pipeListener struct {
 	path string
 	sd   *windows.SecurityAttributes
 
-	mu     sync.Mutex
-	next   windows.Handle
-	closed bool
-	stop   chan struct{}
+	mu      sync.Mutex
+	next    windows.Handle // an instance nobody has connected to
+	waiting bool           // Accept has it
+	closed  bool
+	stop    chan struct{}
 }
 
 func (l *pipeListener) instance(first uint32) (windows.Handle, error) {
@@ -103,11 +104,12 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 			l.next = h
 		}
 		h := l.next
+		l.waiting = true
 		l.mu.Unlock()
 		err := l.connect(h)
 		l.mu.Lock()
 		closed := l.closed
-		l.next = 0
+		l.next, l.waiting = 0, false
 		l.mu.Unlock()
 		if closed {
 			windows.CloseHandle(h)
@@ -165,6 +167,10 @@ func (l *pipeListener) Close() error {
 	}
 	l.closed = true
 	close(l.stop)
+	if l.next != 0 && !l.waiting {
+		windows.CloseHandle(l.next)
+		l.next = 0
+	}
 	return nil
 }
 

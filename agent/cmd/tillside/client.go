@@ -48,7 +48,7 @@ func ask(dir, path string, into any) error {
 		if addr, err = address(dir); err != nil {
 			return err
 		}
-		secret, err := os.ReadFile(filepath.Join(dir, agent.SecretFile))
+		secret, err := agent.ReadSecret(dir)
 		if err != nil {
 			return fmt.Errorf("read secret: %w", err)
 		}

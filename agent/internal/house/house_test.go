@@ -139,7 +139,7 @@ func TestForeignPackagesStayInTheirRooms(t *testing.T) {
 		"github.com/kardianos/service": {"installer"},
 		"github.com/spf13/cobra":       {"agent/cmd", "sync/cmd", "drivers/cmd", "agent/e2e", "installer/manpage"},
 		"modernc.org/sqlite":           {"sync/central/db"},
-		"unsafe":                       {"drivers", "installer"},
+		"unsafe":                       {"drivers", "installer", "agent/internal/private"},
 	} {
 		for dir, p := range tree {
 			for imp := range p.imports {
