@@ -246,7 +246,7 @@ func (a *Agent) openStores() error {
 		a.log.Error("trust not loaded", "error", err)
 		a.health.Raise(health.RootRefused, "", err.Error()+"; enrol the till again")
 	}
-	a.rules = &rulebooks{now: a.clock.trusted, keys: ring}
+	a.rules = &rulebooks{now: a.clock.trusted, keys: ring, fell: make(chan brokenRules, 4)}
 	a.clock.bundle = a.rules.number
 	var id outbox.Identity
 	if a.id != nil {

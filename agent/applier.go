@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -387,8 +388,8 @@ func (a *applier) rulebook(_ context.Context, f *wire.Feed) error {
 			}
 			continue
 		}
-		if b.Version == a.rules.number() {
-			continue // had already, the lane began anew
+		if b.Version == a.rules.number() && a.have(&b) {
+			continue // the lane began anew
 		}
 		r, reason, err := a.rules.check(&b)
 		if err != nil {
@@ -419,6 +420,13 @@ func (a *applier) rulebook(_ context.Context, f *wire.Feed) error {
 		}
 	}
 	return a.cache.Update(func(tx *store.CacheTx) error { return tx.SetCursor(string(f.Lane), f.Upto) })
+}
+
+// have tells whether the cache holds the very same rulebook.
+func (a *applier) have(b *wire.Bundle) bool {
+	_, raw, err := a.cache.Bundle(b.Version)
+	var known wire.Bundle
+	return err == nil && raw != nil && json.Unmarshal(raw, &known) == nil && bytes.Equal(known.Payload, b.Payload)
 }
 
 func (a *applier) reject(version int64, name, reason string, why error) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/store/storetest"
+	"github.com/tillside/tillside/agent/till"
 	"github.com/tillside/tillside/sync/trust"
 	"github.com/tillside/tillside/sync/uplink"
 	"github.com/tillside/tillside/sync/wire"
@@ -275,6 +277,54 @@ func TestKeysRotateAndStolenOnesGo(t *testing.T) {
 		if k.rules.number() != c.want {
 			t.Errorf("after version %d: %d in force, want %d", c.version, k.rules.number(), c.want)
 		}
+	}
+}
+
+// breaking is a rulebook that breaks the engine on one basket.
+type breaking struct{ till.Rules }
+
+func (b breaking) Price(p till.Pricing) (*loyalty.Result, error) {
+	if len(p.Receipt.Lines) == 13 {
+		panic("index out of range")
+	}
+	return b.Rules.Price(p)
+}
+
+// TestARulebookThatBreaksAtWorkGoesBackByItself (I27): its vectors came out, a
+// customer's basket breaks it: that very basket is priced by the one before, and
+// so is every other from then on.
+func TestARulebookThatBreaksAtWorkGoesBackByItself(t *testing.T) {
+	k := newTaker(t)
+	k.rules.fell = make(chan brokenRules, 4)
+	book := grocer(t)
+	k.feed(wire.LaneRulebook, 0, bundle(t, 5, book, good))
+	six, _, err := till.Compile(book, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.rules.activate(breaking{six})
+	line := loyalty.Line{ID: "1", SKU: "7", Name: "Coffee", Quantity: 1000, Price: 1250}
+	fine := till.Pricing{Receipt: &loyalty.Receipt{Currency: "GBP", Lines: []loyalty.Line{line}}, Now: k.clock.Now()}
+	if r, err := k.rules.Rules().Price(fine); err != nil || !strings.HasSuffix(r.Rulebook, "@6") {
+		t.Fatalf("%+v %v", r, err)
+	}
+	bad := &loyalty.Receipt{Currency: "GBP"}
+	for i := range 13 {
+		l := line
+		l.ID = strconv.Itoa(i)
+		bad.Lines = append(bad.Lines, l)
+	}
+	in := k.rules.Rules() // a sale that began before
+	for range 2 {
+		if r, err := in.Price(till.Pricing{Receipt: bad, Now: k.clock.Now()}); err != nil || !strings.HasSuffix(r.Rulebook, "@5") {
+			t.Fatalf("the basket that breaks it: %+v %v", r, err)
+		}
+	}
+	if k.rules.number() != 5 {
+		t.Errorf("version %d in force", k.rules.number())
+	}
+	if b := <-k.rules.fell; b.version != 6 || !strings.Contains(b.why, "index out of range") {
+		t.Errorf("told: %+v", b)
 	}
 }
 

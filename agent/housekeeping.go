@@ -49,6 +49,8 @@ func (a *Agent) housekeeping(ctx context.Context) error {
 		case <-hourly.C:
 			a.prune()
 			a.compact()
+		case b := <-a.rules.fell:
+			a.rulesFell(b)
 		case f := <-a.faults:
 			// A loose plug must not fill the journal.
 			if a.id == nil || a.o.Now().Sub(told[f.Device]) < time.Minute {
@@ -164,6 +166,20 @@ var errDamaged = errors.New("a store file is damaged; the next start sets it asi
 // restful is how long nobody must have sold for the journal to be written
 // anew, which takes a moment.
 const restful = 5 * time.Minute
+
+// rulesFell makes the way back from a broken rulebook last, and tells of it.
+func (a *Agent) rulesFell(b brokenRules) {
+	a.log.Error("the rulebook breaks the engine and is out of force", "version", b.version, "error", b.why, "now", a.rules.number())
+	if v, raw, err := a.cache.BundleBefore(); err == nil && v == a.rules.number() && v > 0 {
+		err = a.cache.Update(func(tx *store.CacheTx) error { return tx.PutBundle(v, raw) })
+		if err != nil {
+			a.log.Error("the rulebook before is not kept", "error", err)
+		}
+	}
+	a.health.Raise(health.RulebookBad, "", fmt.Sprintf("%d: breaks the engine: %s", b.version, b.why))
+	a.health.Set(a.rules.number() == 0, health.NoRulebook, "", "")
+	a.record(wire.TypeBundleRejected, wire.BundleRejected{Version: b.version, Reason: "crashed", Detail: b.why})
+}
 
 // scrub has nothing left on the disk of somebody who was erased, as soon as no
 // customer waits.

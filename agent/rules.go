@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tillside/tillside/agent/loyalty"
 	"github.com/tillside/tillside/agent/store"
 	"github.com/tillside/tillside/agent/till"
 	"github.com/tillside/tillside/sync/trust"
@@ -20,19 +21,68 @@ type rulebooks struct {
 	keys    *keyring
 	now     func() time.Time // zero time while the clock is not trusted
 	current atomic.Pointer[active]
+	// fell gets the version of a rulebook that broke the engine at work; it must
+	// not be waited for, a customer is. nil: nobody.
+	fell chan brokenRules
+}
+
+// brokenRules is a rulebook that passed its vectors and then broke the engine.
+type brokenRules struct {
+	version int64
+	why     string
 }
 
 type active struct {
 	till.Rules
 	version int64
+	before  till.Rules // what was in force; nil: nothing
 }
 
 // Rules gives the rulebook in force, nil when there is none.
 func (r *rulebooks) Rules() till.Rules {
 	if a := r.current.Load(); a != nil {
-		return a.Rules
+		return watched{a.Rules, a, r}
 	}
 	return nil
+}
+
+// watched is a rulebook at work. One that passed its vectors and breaks the
+// engine on a customer's basket is put out of force on the spot, and the basket
+// is priced by the one before. (I27)
+type watched struct {
+	till.Rules
+	a *active
+	r *rulebooks
+}
+
+func (w watched) Price(p till.Pricing) (res *loyalty.Result, err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		before := w.r.back(w.a, v)
+		if before == nil {
+			panic(v) // the till sells this basket without loyalty
+		}
+		res, err = before.Price(p)
+	}()
+	return w.Rules.Price(p)
+}
+
+// back puts the rulebook before a broken one in force and gives it; nil when
+// there is none.
+func (r *rulebooks) back(broken *active, why any) till.Rules {
+	if broken.before != nil {
+		r.current.CompareAndSwap(broken, &active{Rules: broken.before, version: broken.before.Number()})
+	} else {
+		r.current.CompareAndSwap(broken, nil)
+	}
+	select {
+	case r.fell <- brokenRules{broken.version, fmt.Sprint(why)}:
+	default: // said already
+	}
+	return broken.before
 }
 
 // number is the version in force, 0 when there is none.
@@ -44,7 +94,11 @@ func (r *rulebooks) number() int64 {
 }
 
 func (r *rulebooks) activate(rules till.Rules) {
-	r.current.Store(&active{rules, rules.Number()})
+	next := &active{Rules: rules, version: rules.Number()}
+	if a := r.current.Load(); a != nil {
+		next.before = a.Rules
+	}
+	r.current.Store(next)
 }
 
 // check verifies, decodes, compiles and tries a bundle. The reason is the
@@ -55,7 +109,18 @@ func (r *rulebooks) check(b *wire.Bundle) (rules till.Rules, reason string, err 
 	if err != nil {
 		return nil, cmp.Or(trust.Reason(err), "signature"), err
 	}
-	return compile(b)
+	if rules, reason, err = compile(b); err != nil {
+		return nil, reason, err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			rules, reason, err = nil, "vectors", fmt.Errorf("the rulebook breaks the engine: %v", p)
+		}
+	}()
+	if err := till.Try(rules); err != nil {
+		return nil, "vectors", err
+	}
+	return rules, "", nil
 }
 
 func compile(b *wire.Bundle) (rules till.Rules, reason string, err error) {
@@ -108,7 +173,11 @@ func (r *rulebooks) restore(raw []byte) error {
 		return err
 	}
 	r.activate(rules)
-	return nil
+	known := false
+	if err := r.keys.ask(func(st *trust.State) error { known = st.InForce(&b); return nil }); err != nil || known {
+		return err
+	}
+	return r.keys.accept(&b) // cut between the cache and the memory of it, or the one before
 }
 
 // drop takes a rulebook out of force whose keys are revoked. The one before

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 )
 
 // ErrUnsupported is returned where there is neither of the two.
@@ -54,4 +55,10 @@ func PeerOf(ctx context.Context) (p Peer, ok bool, err error) {
 	}
 	p, err = c.peer()
 	return p, true, err
+}
+
+// Transport is for an HTTP client whose every call goes over the socket, whatever
+// host it names.
+func Transport(path string) *http.Transport {
+	return &http.Transport{Proxy: nil, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, path) }}
 }

@@ -33,6 +33,15 @@ func Compile(payload []byte, version int64) (Rules, string, error) {
 	return &engine{rb, version}, "", nil
 }
 
+// Try runs the test vectors that a rulebook brings along: what its maker expects
+// must come out at this till as well.
+func Try(r Rules) error {
+	if e, ok := r.(*engine); ok {
+		return e.rb.CheckVectors()
+	}
+	return nil
+}
+
 func (e *engine) Version() string  { return e.rb.Version() }
 func (e *engine) Number() int64    { return e.version }
 func (e *engine) Currency() string { return e.rb.Programme().Programme.Currency }

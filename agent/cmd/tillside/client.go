@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,12 +36,10 @@ func address(dir string) (string, error) {
 // system says who we are, or over TCP with what only those know who may read the
 // agent's secret.
 func ask(dir, path string, into any) error {
-	var t http.Transport
+	t := &http.Transport{Proxy: nil}
 	addr, token := "localhost", ""
 	if b, err := os.ReadFile(filepath.Join(dir, agent.SocketFile)); err == nil {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return local.Dial(ctx, strings.TrimSpace(string(b)))
-		}
+		t = local.Transport(strings.TrimSpace(string(b)))
 	} else {
 		if addr, err = address(dir); err != nil {
 			return err
@@ -61,7 +57,7 @@ func ask(dir, path string, into any) error {
 	if token != "" {
 		req.Header.Set("Authorization", token)
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &t}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: t}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
