@@ -138,6 +138,7 @@ func (d *desk) prepare(r *follow.Receipt) bool {
 		return false
 	}
 	s.ready, s.result = &b, d.agrees(answer, r)
+	s.Capture = d.capture(r)
 	if err := d.open.put(s.entry); err != nil {
 		d.log.Error("open receipts", "error", err)
 	}
@@ -178,8 +179,7 @@ func (d *desk) Lines(e follow.Event) []drivers.Block {
 		return nil
 	}
 	s.added, s.Printed = true, true
-	s.Capture = d.capture(e.Receipt)
-	if err := d.open.put(s.entry); err != nil {
+	if err := d.open.mark(s.ID); err != nil {
 		// What could not be remembered is not promised.
 		d.log.Error("open receipts", "error", err)
 		s.Printed = false

@@ -57,7 +57,7 @@ func newPassCounter(t *testing.T, protocol string) *passCounter {
 		t.Cleanup(func() { cable.Close() })
 	}
 	till := filepath.Join(ports, "till")
-	toml := fmt.Sprintf("version = 1\n[passthrough]\ntill = \"pty:%s\"\nprinter = %q\ndriver = %q\n[[devices]]\nname = \"scanner\"\ndriver = \"barcode\"\nport = %q\n",
+	toml := fmt.Sprintf("version = 1\n[passthrough]\ntill = \"pty:%s\"\nprinter = %q\ndriver = %q\n[[devices]]\nname = \"scanner\"\ndriver = \"barcode\"\nport = %q\n[devices.options]\nrepeat = \"1ms\"\n",
 		till, filepath.Join(ports, "printer"), protocol, filepath.Join(ports, "scanner"))
 	if err := os.WriteFile(filepath.Join(c.dir, "till.toml"), []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
@@ -193,31 +193,30 @@ func TestPassthrough(t *testing.T) {
 			if got := c.tap.Got(); !bytes.Equal(got, sent) {
 				t.Errorf("without a card the printer got\n%q\nof\n%q", got, sent)
 			}
-			before := len(c.tap.Got())
-
-			c.scan()
-			followtest.Play(t, c.port, ts, 1<<20)
-			c.until("the member's receipt", func() bool { return c.captured() == 2*l.Receipts })
-			c.until("the lines", func() bool {
-				return strings.Contains(c.log(), "outcome=") && len(c.tap.Got())-before >= len(sent)
-			})
-			if !strings.Contains(c.log(), "outcome=added") {
-				if strings.Contains(c.log(), "outcome=late") {
-					t.Skip("this machine is too busy: the lines were late, and left out")
+			// Then the member's. On a busy machine her lines may be late, and are
+			// left out; then she comes again.
+			rounds := 0
+			for added := false; !added && rounds < 10; {
+				rounds++
+				before := len(c.tap.Got())
+				c.scan()
+				followtest.Play(t, c.port, ts, 1<<20)
+				c.until("the member's receipt", func() bool { return c.captured() == (1+rounds)*l.Receipts })
+				c.until("the lines", func() bool {
+					return strings.Count(c.log(), "outcome=") == rounds && len(c.tap.Got())-before >= len(sent)
+				})
+				added = strings.Contains(c.log(), "outcome=added")
+				if got := c.tap.Got()[before:]; !subsequence(sent, got) || added == (len(got) == len(sent)) {
+					t.Errorf("with a card the printer got\n%q\nof\n%q\nadded %v", got, sent, added)
 				}
-				t.Errorf("lines were not added:\n%s", c.log())
-			}
-			got := c.tap.Got()[before:]
-			if len(got) == len(sent) || !subsequence(sent, got) {
-				t.Errorf("with a card the printer got\n%q\nof\n%q", got, sent)
 			}
 			if n := strings.Count(c.log(), "outcome=added"); n != 1 {
-				t.Errorf("lines were added %d times for one card:\n%s", n, c.log())
+				t.Errorf("lines were added %d times in %d rounds:\n%s", n, rounds, c.log())
 			}
 			c.agent.stop()
 
 			list := booked(t, c.dir)
-			if len(list) != 2*l.Receipts {
+			if len(list) != (1+rounds)*l.Receipts {
 				t.Fatalf("%d receipts are booked", len(list))
 			}
 			var members int
@@ -246,8 +245,8 @@ func TestPassthrough(t *testing.T) {
 					t.Errorf("receipt %d was paid by nothing", i)
 				}
 			}
-			if members != 1 {
-				t.Errorf("%d receipts of the member, want 1", members)
+			if members != rounds {
+				t.Errorf("%d receipts of the member, want %d", members, rounds)
 			}
 			if _, err := os.Stat(filepath.Join(c.dir, "passthrough.open")); err == nil {
 				t.Error("a receipt was left open")
