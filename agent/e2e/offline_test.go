@@ -390,7 +390,7 @@ func TestLimitsWithoutALink(t *testing.T) {
 	if y := s.authorise(a, card, 100, 100_00, map[string]any{"proof": "48999999999"}); y.err == nil {
 		t.Error("somebody else's phone number is a proof")
 	}
-	x = ask(100_00, "offline_points", 100, 100_00, map[string]any{"proof": "48600100200"})
+	x = ask(100_00, "lease", 100, 100_00, map[string]any{"proof": "48600100200"}) // 300 of the lease are left
 	s.capture(a, &x)
 	s.must(x.err)
 	s.Clock.Add(11 * time.Minute)
@@ -401,7 +401,7 @@ func TestLimitsWithoutALink(t *testing.T) {
 	s.must(a.Cut())
 	voided(ask(0, "day_count", 100, 100_00, nil))
 	s.Clock.Add(25 * time.Hour)
-	voided(ask(100_00, "lease", 100, 100_00, nil)) // 60 % of the 700 she has left, less what the store spent
+	voided(ask(100_00, "offline_points", 100, 100_00, nil))
 	s.Clock.Add(3 * 24 * time.Hour)
 	voided(ask(0, "snapshot_old", 100, 100_00, nil))
 	// A typed number never pays without a link.
