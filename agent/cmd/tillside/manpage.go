@@ -22,6 +22,7 @@ var exitTable = [][2]string{
 	{"6", "the agent does not run (status, page)"},
 	{"7", "the agent runs and something is wrong (status)"},
 	{"8", "stopped by a second signal before everything was finished"},
+	{"9", "another program takes over (between the program and its service only)"},
 }
 
 // exitCodesTopic is "tillside help exit-codes".
