@@ -33,8 +33,6 @@ type taken struct {
 	mu   sync.Mutex
 	ws   *websocket.Conn
 	upto map[wire.Lane]uint64
-	seen []wire.Record // of the till's journal
-	ack  map[uint64]bool
 }
 
 func newTaken(t *testing.T) *taken {

@@ -113,9 +113,7 @@ func (d *Document) set(name, value string, line, tender map[string]string) {
 		if d.Lists == nil {
 			d.Lists = map[string][]string{}
 		}
-		for _, one := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '|' }) {
-			d.Lists[name] = append(d.Lists[name], one)
-		}
+		d.Lists[name] = append(d.Lists[name], strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '|' })...)
 	default:
 		if d.Fields == nil {
 			d.Fields = map[string]string{}

@@ -52,14 +52,13 @@ type Exchange struct {
 
 // sight is a file as it was at the last look.
 type sight struct {
-	size    int64
-	mod     time.Time
-	since   time.Time // when it was first seen like this, by our clock
-	asked   bool      // its text was looked at
-	ready   bool
-	closed  bool
-	torn    bool
-	problem string
+	size   int64
+	mod    time.Time
+	since  time.Time // when it was first seen like this, by our clock
+	asked  bool      // its text was looked at
+	ready  bool
+	closed bool
+	torn   bool
 }
 
 // wait is a file in work whose turn comes again.

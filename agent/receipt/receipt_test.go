@@ -250,10 +250,7 @@ func TestDisplayLinesFit(t *testing.T) {
 func TestEveryWordInEveryLanguage(t *testing.T) {
 	forms := map[string][]string{"en": {"one", "other"}, "ru": {"one", "few", "many", "other"}, "pl": {"one", "few", "many", "other"}}
 	blanks := func(p phrase) string {
-		var all []string
-		for _, m := range regexp.MustCompile(`\{\w+\}`).FindAllString(p["other"], -1) {
-			all = append(all, m)
-		}
+		all := regexp.MustCompile(`\{\w+\}`).FindAllString(p["other"], -1)
 		slices.Sort(all)
 		return strings.Join(all, " ")
 	}

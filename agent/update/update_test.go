@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,7 +242,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 			t.Fatalf("cut at %d: %s runs", cut, got)
 		}
 	}
-	t.Log(fmt.Sprintf("%d places to cut", total))
+	t.Logf("%d places to cut", total)
 }
 
 func TestStateThatCannotBeRead(t *testing.T) {

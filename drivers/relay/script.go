@@ -90,7 +90,7 @@ func (a Answer) size(b []byte) int {
 	case !whole:
 		return 0
 	}
-	n := len(a.Start.Bytes)
+	var n int
 	switch {
 	case a.Count > 0:
 		n = a.Count

@@ -70,7 +70,7 @@ func (w *world) tell(format string, args ...any) {
 func Play(t *template, dir string, seed uint64, story Story, out io.Writer, log *slog.Logger) ([]string, *counts) {
 	w := &world{seed: seed, dir: dir, log: log, out: out, net: &network{seed: seed}, cards: cards, members: t.members,
 		visits: map[string]*visit{}, blocked: map[int]bool{}}
-	w.offset = t.made.Add(time.Minute).Sub(time.Now())
+	w.offset = time.Until(t.made.Add(time.Minute))
 	w.oracle = &oracle{w: w, sales: map[string]*sold{}}
 	w.centre = &centre{w: w, disk: filepath.Join(dir, "centre")}
 	if err := copyFolder(t.dir, dir); err != nil {
