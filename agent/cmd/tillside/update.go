@@ -85,6 +85,10 @@ func (p *program) give(s *update.Shelf, file string, wait time.Duration) error {
 	if err := os.MkdirAll(inbox, 0o700); err != nil {
 		return err
 	}
+	before, err := s.State() // before the agent can see the file
+	if err != nil {
+		return err
+	}
 	path := filepath.Join(inbox, "given.zip")
 	tmp, err := os.OpenFile(path+".part", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -103,10 +107,6 @@ func (p *program) give(s *update.Shelf, file string, wait time.Duration) error {
 	if err == nil {
 		err = os.Rename(path+".part", path)
 	}
-	if err != nil {
-		return err
-	}
-	before, err := s.State()
 	if err != nil {
 		return err
 	}
